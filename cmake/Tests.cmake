@@ -1,0 +1,25 @@
+# gc_add_unit_test(NAME <executable> SOURCES … [DEPENDS …] [MLIR]): a GoogleTest executable, its cases registered with ctest under the label "unit".
+# Cases are discovered when ctest runs (PRE_TEST), so that building never starts a test program. Each test has a time limit of five minutes.
+include(GoogleTest)
+
+function(gc_add_unit_test)
+  cmake_parse_arguments(A "MLIR" "NAME" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT A_NAME OR NOT A_SOURCES)
+    message(FATAL_ERROR "gc_add_unit_test needs NAME and SOURCES")
+  endif()
+  foreach(dependency ${A_DEPENDS})
+    if(dependency MATCHES "^gc_" AND NOT TARGET ${dependency})
+      message(FATAL_ERROR "unit test '${A_NAME}' depends on '${dependency}', which is not a target")
+    endif()
+  endforeach()
+  add_executable(${A_NAME} ${A_SOURCES})
+  target_compile_options(${A_NAME} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>)
+  target_compile_definitions(${A_NAME} PRIVATE GC_TEST_DATA_DIR="${PROJECT_SOURCE_DIR}/tests/data")
+  target_link_libraries(${A_NAME} PRIVATE ${A_DEPENDS} GTest::gmock GTest::gtest GTest::gtest_main)
+  if(A_MLIR)
+    target_link_libraries(${A_NAME} PRIVATE gc_mlir)
+  endif()
+  set_target_properties(${A_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/bin)
+  gtest_discover_tests(${A_NAME} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 WORKING_DIRECTORY ${PROJECT_BINARY_DIR}
+    TEST_PREFIX "unit." PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
