@@ -1,0 +1,112 @@
+// A plan: every decision about one model on one target, as a value, with the prices that led to it.
+// `compiler/Plan/PlanText.h` writes and reads it; the passes after planning apply it and decide
+// nothing again. Sizes are bytes, rates are per second, losses are in the unit of the KL estimate
+// (nats per token). Tensor names are those of the checkpoint without prefix
+// ("layers.3.mlp.down_proj.weight").
+#pragma once
+
+#include "ir/Format/Format.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gcompile {
+
+// Where the per-layer row table (PLE) lives while the model runs.
+enum class TablePlacement : uint8_t { None, Memory, Storage };
+std::string_view name(TablePlacement placement);
+std::optional<TablePlacement> parseTablePlacement(std::string_view name);
+
+enum class Objective : uint8_t { Quality, Speed, Balanced };
+std::string_view name(Objective objective);
+std::optional<Objective> parseObjective(std::string_view name);
+
+// The account of memory at the moment of the peak. `tables` is the resident part.
+struct MemoryAccount {
+  int64_t weights = 0, tables = 0, kvCache = 0, activations = 0, encoders = 0, code = 0,
+          runtime = 0;
+  int64_t peak() const {
+    return weights + tables + kvCache + activations + encoders + code + runtime;
+  }
+  bool operator==(const MemoryAccount &) const = default;
+};
+
+// One way to store an item, and what it costs. An item whose options are groups ("layers.*.mlp")
+// prices the group.
+struct PricedOption {
+  std::string format; // weight format, or "k/v" pair for KV items ("kv8/kv8")
+  int64_t bytes = 0;  // of the item in this option, resident in memory
+  double loss = 0;    // expected KL of choosing it alone, nats per token
+  double seconds = 0; // expected time it adds to one decoded token
+};
+
+// A decided tensor. `options` holds every option that was priced, the chosen one included.
+struct PlannedTensor {
+  std::string name, role;
+  int64_t layer = -1; // −1: belongs to no layer
+  int64_t n = 0, k = 0;
+  WeightFormat format = WeightFormat::F32;
+  int64_t bytes = 0;                // packed
+  std::string placement = "memory"; // "memory" or "storage"
+  bool fixed = false;               // the user or the checkpoint left no choice
+  std::vector<PricedOption> options;
+};
+
+// A decided cache of one layer type ("local", "global"), all owning layers together.
+struct PlannedKv {
+  std::string layerType;
+  KvFormat k = KvFormat::F16, v = KvFormat::F16;
+  int64_t layers = 0, heads = 0, headDim = 0, capacity = 0;
+  int64_t bytes = 0; // whole, ring rows beyond the window included (these are counted as
+                     // activations in the account)
+  bool fixed = false;
+  std::vector<PricedOption> options;
+};
+
+// Estimates; each speed names what bounds it.
+struct Predictions {
+  double decodeTokensPerSecond = 0, prefillTokensPerSecond = 0,
+         firstTokenSeconds = 0;        // 0: not predicted
+  std::string decodeTerm, prefillTerm; // "memory bandwidth", "operations", "barriers"
+  double kl = 0, klLow = 0, klHigh = 0;
+};
+
+// How far the solution may be from the best one: bound ≤ best ≤ objective.
+struct Optimality {
+  double objective = 0, bound = 0;
+  double gap = 0; // (objective − bound) / max(objective, tiny)
+};
+
+struct Plan {
+  std::string model, target;
+  int64_t context = 4096;
+  std::vector<std::string> modalities = {"text"};
+  Objective objective = Objective::Quality;
+  int64_t budgetBytes = 0;
+
+  std::map<std::string, WeightFormat>
+      tensorFormats; // every matrix and table, and "norm" tensors (always f32)
+  KvFormat localK = KvFormat::F16, localV = KvFormat::F16, globalK = KvFormat::F16,
+           globalV = KvFormat::F16;
+  TablePlacement tables = TablePlacement::None;
+  int64_t tableCacheRows = 0; // TablePlacement::Storage: slots of the runtime's row cache
+  int64_t prefillChunk = 128, scoreChunk = 16;
+
+  MemoryAccount memory;
+  Predictions predicted;
+  Optimality optimality;
+  std::string solver;
+  double seconds = 0; // that solving took; never part of artifacts
+
+  std::vector<PlannedTensor> tensors; // in order of first use
+  std::vector<PlannedKv> kvCaches;
+
+  // Rows of every local ring respectively global cache (docs/decisions/0001).
+  int64_t localCapacity = 0, globalCapacity = 0;
+};
+
+} // namespace gcompile
