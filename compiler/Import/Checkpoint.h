@@ -1,0 +1,105 @@
+// The seam between weights wherever they lie and everything that reads them: a list of tensors and
+// streaming, thread-safe reads of byte ranges and rows. Nothing is ever held in memory as a whole.
+// Implementations: a safetensors folder or file, and synthetic weights generated on the fly. "Row"
+// = one index of the first dimension; scalars and vectors of [n] have 1 and n rows.
+#pragma once
+
+#include "compiler/Import/ModelConfig.h"
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gcompile {
+
+enum class TensorType : uint8_t {
+  F32,
+  BF16,
+  F16,
+  F64,
+  I8,
+  U8,
+  I16,
+  U16,
+  I32,
+  U32,
+  I64,
+  U64,
+  Bool,
+  F8E4M3,
+  F8E5M2
+};
+
+llvm::StringRef tensorTypeName(TensorType type); // as safetensors spells it: "BF16"
+int64_t tensorTypeBytes(TensorType type);
+
+struct TensorInfo {
+  std::string name; // as in the checkpoint
+  TensorType type = TensorType::F32;
+  llvm::SmallVector<int64_t, 4> shape; // empty: a scalar
+  uint32_t file = 0;                   // index into Checkpoint::files()
+  uint64_t offset = 0;                 // of its first byte in that file
+  uint64_t bytes = 0;
+
+  int64_t elements() const;
+  int64_t rows() const { return shape.empty() ? 1 : shape.front(); }
+  int64_t columns() const; // elements of one row
+};
+
+std::string shapeString(llvm::ArrayRef<int64_t> shape); // "6144x1536", "scalar"
+
+class Checkpoint {
+public:
+  virtual ~Checkpoint();
+  Checkpoint(const Checkpoint &) = delete;
+  Checkpoint &operator=(const Checkpoint &) = delete;
+
+  llvm::ArrayRef<TensorInfo> tensors() const { return tensorList; }
+  const TensorInfo *find(llvm::StringRef name) const; // null: no such tensor
+  llvm::ArrayRef<std::string> files() const {
+    return fileNames;
+  } // plain names, for messages and provenance
+
+  // Fills `out` from `offset` bytes into the tensor. Safe from any number of threads at once.
+  virtual llvm::Error read(const TensorInfo &tensor, uint64_t offset,
+                           llvm::MutableArrayRef<uint8_t> out) const = 0;
+
+  // Rows [firstRow, firstRow + rowCount) as floats (exact for f32, bf16, f16; other types are
+  // refused). NaN and infinity are an error that names the tensor and the index. `out` holds
+  // rowCount · columns values.
+  virtual llvm::Error readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                                      llvm::MutableArrayRef<float> out) const;
+
+  // The whole tensor; for small ones (norms, scalars).
+  llvm::Expected<std::vector<float>> readAllAsFloat(const TensorInfo &tensor) const;
+
+  // A stable hash of type, shape and content, 32 hex digits; reads the tensor. The same bytes give
+  // the same hash in any file.
+  virtual llvm::Expected<std::string> contentHash(const TensorInfo &tensor) const;
+
+protected:
+  Checkpoint() = default;
+  llvm::Error addTensor(TensorInfo tensor); // refuses a second tensor of the same name
+  std::vector<TensorInfo> tensorList;
+  std::vector<std::string> fileNames;
+
+private:
+  llvm::StringMap<size_t> byName;
+};
+
+// A folder with model.safetensors or model.safetensors.index.json and its shards, or one
+// .safetensors file.
+llvm::Expected<std::unique_ptr<Checkpoint>> openSafetensors(llvm::StringRef path);
+
+// Weights of the right shapes and a believable spread (bf16 values), a function of (seed, tensor
+// name, row) alone.
+std::unique_ptr<Checkpoint> makeSyntheticCheckpoint(const ModelConfig &config, uint64_t seed);
+
+} // namespace gcompile

@@ -1,0 +1,38 @@
+// The way in: a folder, a .safetensors file or a preset becomes everything the compiler knows about
+// a model.
+#pragma once
+
+#include "compiler/Import/ChatTemplate.h"
+#include "compiler/Import/Checkpoint.h"
+#include "compiler/Import/Gemma4Tensors.h"
+#include "compiler/Import/ModelConfig.h"
+#include "compiler/Import/TokenizerData.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gcompile {
+
+struct ImportOptions {
+  std::optional<uint64_t> syntheticSeed; // generate the weights instead of reading them
+};
+
+struct ImportedModel {
+  ModelConfig config;
+  std::unique_ptr<Checkpoint>
+      checkpoint; // null: a preset without weights; it can be planned, not compiled
+  std::optional<TextTensors> tensors; // resolved in `checkpoint`, which it points into
+  std::optional<TokenizerData> tokenizer;
+  gc_turn_form turns{};
+  std::string chatTemplate;       // as found; empty: none
+  std::string name;               // plain name for manifests and messages
+  std::vector<std::string> notes; // what the user should know: dropped towers, no tokenizer, …
+};
+
+// `source` is a path (it exists, or holds a '/') or a preset's name.
+llvm::Expected<ImportedModel> importModel(llvm::StringRef source,
+                                          const ImportOptions &options = {});
+
+} // namespace gcompile
