@@ -1,0 +1,256 @@
+// Verifiers and memory effects of kernel operations.
+#include "ir/Kernel/Kernel.h"
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+
+namespace gcompile::kernel {
+namespace {
+
+using Effects = SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>;
+
+// Destinations are written, every other memref is read.
+void addDestinationStyleEffects(DestinationStyleOpInterface op, Effects &effects) {
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    if (op.isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+  }
+}
+
+ShapedType shaped(Value value) { return cast<ShapedType>(value.getType()); }
+
+LogicalResult verifyShape(Operation *op, StringRef what, Value value, ArrayRef<int64_t> shape) {
+  ShapedType type = shaped(value);
+  if (!type.hasStaticShape() || type.getShape() != shape) {
+    std::string wanted;
+    for (int64_t dim : shape)
+      wanted += (wanted.empty() ? "" : "x") + std::to_string(dim);
+    return op->emitOpError() << what << " has type " << type << ", expected shape " << wanted;
+  }
+  return success();
+}
+
+FailureOr<WeightFormat> weightFormat(Operation *op, StringRef text) {
+  std::optional<WeightFormat> format = parseWeightFormat(text);
+  if (!format)
+    return op->emitOpError() << "names weight format '" << text
+                             << "', which the registry does not know";
+  return *format;
+}
+
+LogicalResult verifyRank2(Operation *op, StringRef what, Value value) {
+  if (shaped(value).getRank() != 2 || !shaped(value).hasStaticShape())
+    return op->emitOpError() << what << " has type " << shaped(value)
+                             << ", expected a static shape of rank 2";
+  return success();
+}
+
+LogicalResult verifyGroups(Operation *op, int64_t columns, int64_t groups) {
+  if (groups < 1 || columns % groups != 0)
+    return op->emitOpError() << "splits rows of " << columns << " into " << groups << " groups";
+  return success();
+}
+
+LogicalResult verifyCache(Operation *op, Value cache, StringRef kText, StringRef vText,
+                          int64_t heads, int64_t headDim, int64_t capacity) {
+  std::optional<KvFormat> k = parseKvFormat(kText), v = parseKvFormat(vText);
+  if (!k || !v)
+    return op->emitOpError() << "names kv format '" << (k ? vText : kText)
+                             << "', which the registry does not know";
+  if (capacity <= 0 || capacity % 64 != 0)
+    return op->emitOpError() << "has a cache of " << capacity
+                             << " slots, expected a multiple of 64";
+  if (heads < 1 || headDim < 2 || headDim % 2)
+    return op->emitOpError() << "has " << heads << " heads of " << headDim
+                             << ", expected at least 1 of an even size";
+  return verifyShape(op, "cache", cache, {kvLayout(*k, *v, heads, headDim, capacity).bytes});
+}
+
+} // namespace
+
+#define GCOMPILE_DPS_EFFECTS(OP)                                                                   \
+  void OP::getEffects(Effects &effects) {                                                          \
+    addDestinationStyleEffects(cast<DestinationStyleOpInterface>(getOperation()), effects);        \
+  }
+GCOMPILE_DPS_EFFECTS(GatherRowsOp)
+GCOMPILE_DPS_EFFECTS(QuantizeRowsOp)
+GCOMPILE_DPS_EFFECTS(MatmulFloatOp)
+GCOMPILE_DPS_EFFECTS(MatmulIntegerOp)
+GCOMPILE_DPS_EFFECTS(RmsNormOp)
+GCOMPILE_DPS_EFFECTS(RopeTableOp)
+GCOMPILE_DPS_EFFECTS(RopeOp)
+GCOMPILE_DPS_EFFECTS(AttendOp)
+GCOMPILE_DPS_EFFECTS(GeluMulOp)
+GCOMPILE_DPS_EFFECTS(AddOp)
+GCOMPILE_DPS_EFFECTS(SoftCapOp)
+#undef GCOMPILE_DPS_EFFECTS
+
+void AppendKvOp::getEffects(Effects &effects) {
+  for (OpOperand *operand : {&getKMutable(), &getVMutable()})
+    if (isa<MemRefType>(operand->get().getType()))
+      effects.emplace_back(MemoryEffects::Read::get(), operand);
+  effects.emplace_back(MemoryEffects::Write::get(), &getCacheMutable());
+}
+
+LogicalResult GatherRowsOp::verify() {
+  FailureOr<WeightFormat> format = weightFormat(*this, getFormat());
+  if (failed(format))
+    return failure();
+  int64_t bytes = 0;
+  if (getLayout() == "packed") {
+    if (getSlices() != 1 || getSlice() != 0)
+      return emitOpError("reads slices of a packed table, which has none");
+    bytes = packedBytes(*format, getTableRows(), getColumns());
+  } else if (getLayout() == "row") {
+    if (!isRowTableFormat(*format))
+      return emitOpError() << "names format '" << getFormat() << "', which row tables do not have";
+    if (getSlice() < 0 || getSlice() >= getSlices())
+      return emitOpError() << "reads slice " << getSlice() << " of " << getSlices();
+    bytes = rowTableRowBytes(*format, getColumns(), getSlices()) * getTableRows();
+  } else {
+    return emitOpError() << "has layout '" << getLayout() << "', expected 'packed' or 'row'";
+  }
+  // A row table may be a cache of fewer rows than the table: only its type's lower bound is known
+  // here.
+  if (getLayout() == "packed" && failed(verifyShape(*this, "table", getTable(), {bytes})))
+    return failure();
+  int64_t m = shaped(getOuts()).getDimSize(0);
+  if (failed(verifyShape(*this, "destination", getOuts(), {m, (int64_t)getColumns()})))
+    return failure();
+  return verifyShape(*this, "indices", getIndices(), {m});
+}
+
+LogicalResult QuantizeRowsOp::verify() {
+  if (failed(verifyRank2(*this, "x", getX())))
+    return failure();
+  int64_t m = shaped(getX()).getDimSize(0), k = shaped(getX()).getDimSize(1);
+  int64_t padded = (k + 63) / 64 * 64, group = getGroup();
+  if (group < 0 || (group && padded % group))
+    return emitOpError() << "has group " << group << ", which does not divide " << padded;
+  int64_t groups = group ? padded / group : 1;
+  if (failed(verifyShape(*this, "codes", getCodes(), {m, padded})) ||
+      failed(verifyShape(*this, "scales", getScales(), {m, groups})))
+    return failure();
+  return verifyShape(*this, "sums", getSums(), {m, groups});
+}
+
+LogicalResult MatmulFloatOp::verify() {
+  FailureOr<WeightFormat> format = weightFormat(*this, getFormat());
+  if (failed(format) || failed(verifyRank2(*this, "x", getX())) ||
+      failed(verifyRank2(*this, "destination", getOuts())))
+    return failure();
+  if (info(*format).isInteger)
+    return emitOpError() << "has integer format '" << getFormat() << "'; use kernel.matmul_integer";
+  int64_t m = shaped(getX()).getDimSize(0), k = shaped(getX()).getDimSize(1),
+          n = shaped(getOuts()).getDimSize(1);
+  if (failed(verifyShape(*this, "destination", getOuts(), {m, n})))
+    return failure();
+  return verifyShape(*this, "weights", getWeights(), {packedBytes(*format, n, k)});
+}
+
+LogicalResult MatmulIntegerOp::verify() {
+  FailureOr<WeightFormat> format = weightFormat(*this, getFormat());
+  if (failed(format) || failed(verifyRank2(*this, "destination", getOuts())))
+    return failure();
+  if (!info(*format).isInteger)
+    return emitOpError() << "has float format '" << getFormat() << "'; use kernel.matmul_float";
+  int64_t m = shaped(getOuts()).getDimSize(0), n = shaped(getOuts()).getDimSize(1),
+          k = getColumns();
+  int64_t padded = paddedColumns(*format, k), group = info(*format).group,
+          groups = group ? padded / group : 1;
+  if (failed(verifyShape(*this, "codes", getCodes(), {m, padded})) ||
+      failed(verifyShape(*this, "scales", getScales(), {m, groups})) ||
+      failed(verifyShape(*this, "sums", getSums(), {m, groups})))
+    return failure();
+  return verifyShape(*this, "weights", getWeights(), {packedBytes(*format, n, k)});
+}
+
+LogicalResult RmsNormOp::verify() {
+  if (failed(verifyRank2(*this, "x", getX())))
+    return failure();
+  int64_t columns = shaped(getX()).getDimSize(1);
+  if (failed(verifyGroups(*this, columns, getGroups())))
+    return failure();
+  if (getWeight() &&
+      failed(verifyShape(*this, "weight", getWeight(), {columns / (int64_t)getGroups()})))
+    return failure();
+  return verifyShape(*this, "destination", getOuts(), shaped(getX()).getShape());
+}
+
+LogicalResult RopeTableOp::verify() {
+  int64_t half = shaped(getFrequencies()).getDimSize(0), m = shaped(getCosines()).getDimSize(0);
+  if (failed(verifyShape(*this, "cosines", getCosines(), {m, half})))
+    return failure();
+  return verifyShape(*this, "sines", getSines(), {m, half});
+}
+
+LogicalResult RopeOp::verify() {
+  if (failed(verifyRank2(*this, "x", getX())))
+    return failure();
+  int64_t m = shaped(getX()).getDimSize(0), columns = shaped(getX()).getDimSize(1);
+  if (failed(verifyGroups(*this, columns, 2 * getGroups())))
+    return failure();
+  int64_t half = columns / getGroups() / 2;
+  if (failed(verifyShape(*this, "cosines", getCosines(), {m, half})) ||
+      failed(verifyShape(*this, "sines", getSines(), {m, half})))
+    return failure();
+  return verifyShape(*this, "destination", getOuts(), shaped(getX()).getShape());
+}
+
+LogicalResult AppendKvOp::verify() {
+  if (failed(verifyRank2(*this, "k", getK())))
+    return failure();
+  int64_t m = shaped(getK()).getDimSize(0), columns = (int64_t)getHeads() * getHeadDim();
+  if (failed(verifyShape(*this, "k", getK(), {m, columns})) ||
+      failed(verifyShape(*this, "v", getV(), {m, columns})))
+    return failure();
+  return verifyCache(*this, getCache(), getKFormat(), getVFormat(), getHeads(), getHeadDim(),
+                     getCapacity());
+}
+
+LogicalResult AttendOp::verify() {
+  if (failed(verifyRank2(*this, "q", getQ())))
+    return failure();
+  int64_t m = shaped(getQ()).getDimSize(0);
+  if (getKvHeads() < 1 || getHeads() % getKvHeads())
+    return emitOpError() << "has " << getHeads() << " query heads on " << getKvHeads()
+                         << " kv heads";
+  if (failed(verifyShape(*this, "q", getQ(), {m, (int64_t)getHeads() * (int64_t)getHeadDim()})) ||
+      failed(verifyShape(*this, "destination", getOuts(), shaped(getQ()).getShape())))
+    return failure();
+  return verifyCache(*this, getCache(), getKFormat(), getVFormat(), getKvHeads(), getHeadDim(),
+                     getCapacity());
+}
+
+LogicalResult GeluMulOp::verify() {
+  if (failed(verifyRank2(*this, "gate", getGate())))
+    return failure();
+  if (failed(verifyShape(*this, "up", getUp(), shaped(getGate()).getShape())))
+    return failure();
+  return verifyShape(*this, "destination", getOuts(), shaped(getGate()).getShape());
+}
+
+LogicalResult AddOp::verify() {
+  if (failed(verifyRank2(*this, "a", getA())))
+    return failure();
+  if (getFactor() && failed(verifyShape(*this, "factor", getFactor(), {1})))
+    return failure();
+  if (failed(verifyShape(*this, "b", getB(), shaped(getA()).getShape())))
+    return failure();
+  return verifyShape(*this, "destination", getOuts(), shaped(getA()).getShape());
+}
+
+LogicalResult SoftCapOp::verify() {
+  if (failed(verifyRank2(*this, "x", getX())))
+    return failure();
+  return verifyShape(*this, "destination", getOuts(), shaped(getX()).getShape());
+}
+
+} // namespace gcompile::kernel
+
+#define GET_OP_CLASSES
+#include "ir/Kernel/KernelOps.cpp.inc"
