@@ -6,6 +6,7 @@
 #pragma once
 
 #include "ir/Format/Format.h"
+#include "passes/Cost/MemoryModel.h"
 
 #include <cstdint>
 #include <map>
@@ -24,16 +25,6 @@ std::optional<TablePlacement> parseTablePlacement(std::string_view name);
 enum class Objective : uint8_t { Quality, Speed, Balanced };
 std::string_view name(Objective objective);
 std::optional<Objective> parseObjective(std::string_view name);
-
-// The account of memory at the moment of the peak. `tables` is the resident part.
-struct MemoryAccount {
-  int64_t weights = 0, tables = 0, kvCache = 0, activations = 0, encoders = 0, code = 0,
-          runtime = 0;
-  int64_t peak() const {
-    return weights + tables + kvCache + activations + encoders + code + runtime;
-  }
-  bool operator==(const MemoryAccount &) const = default;
-};
 
 // One way to store an item, and what it costs. An item whose options are groups ("layers.*.mlp")
 // prices the group.

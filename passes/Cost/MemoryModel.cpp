@@ -1,0 +1,89 @@
+#include "passes/Cost/MemoryModel.h"
+
+#include <algorithm>
+
+namespace gcompile {
+
+static int64_t roundUp(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+int64_t localCapacity(const ModelShape &model, const ProgramShape &program) {
+  int64_t chunk = std::max(program.prefillChunk, program.scoreChunk);
+  return roundUp(std::min(model.window + chunk - 1, program.context), 64);
+}
+
+int64_t globalCapacity(const ProgramShape &program) { return roundUp(program.context, 64); }
+
+KvBytes kvBytes(const ModelShape &model, const ProgramShape &program, KvScope scope, KvFormat k,
+                KvFormat v) {
+  KvBytes sum;
+  bool global = scope == KvScope::Global;
+  sum.capacity = global ? globalCapacity(program) : localCapacity(model, program);
+  int64_t needed =
+      global ? sum.capacity
+             : std::min(roundUp(std::min(model.window, program.context), 64), sum.capacity);
+  for (const LayerShape &layer : model.layers) {
+    if (!layer.ownsKv || layer.global != global)
+      continue;
+    ++sum.layers;
+    sum.heads = layer.kvHeads;
+    sum.headDim = layer.headDim;
+    // Blobs follow each other at 128-byte borders.
+    int64_t whole = roundUp(kvLayout(k, v, layer.kvHeads, layer.headDim, sum.capacity).bytes, 128);
+    int64_t window = roundUp(kvLayout(k, v, layer.kvHeads, layer.headDim, needed).bytes, 128);
+    sum.window += window;
+    sum.surplus += whole - window;
+  }
+  return sum;
+}
+
+int64_t residentBytes(WeightFormat format, int64_t n, int64_t k) {
+  return roundUp(packedBytes(format, n, k), 128);
+}
+
+int64_t normBytes(int64_t elements) { return roundUp(elements * 4, 128); }
+
+int64_t tableRowBytes(const ModelShape &model, WeightFormat format) {
+  if (model.perLayerInput == 0)
+    return 0;
+  return rowTableRowBytes(format, model.perLayerInput, int64_t(model.layers.size()));
+}
+
+int64_t tableMemoryBytes(const ModelShape &model, WeightFormat format) {
+  return roundUp(tableRowBytes(model, format) * model.perLayerVocabulary, 128);
+}
+
+int64_t tableCacheBytes(const ModelShape &model, WeightFormat format, int64_t cacheRows) {
+  return roundUp(tableRowBytes(model, format) * cacheRows, 128);
+}
+
+int64_t estimateArenaBytes(const ModelShape &model, const ProgramShape &program) {
+  int64_t rows = program.prefillChunk;
+  int64_t widest = 0, queries = 0;
+  for (const LayerShape &layer : model.layers) {
+    widest = std::max(widest, layer.intermediate);
+    queries = std::max(queries, model.heads * layer.headDim);
+  }
+  // Alive at once in f32: the stream, its norm, and either queries and attention output or gate and
+  // up; codes of the widest input; the per-layer inputs of the chunk.
+  int64_t perRow = 4 * (2 * model.hidden + std::max(2 * queries, 2 * widest)) + widest +
+                   4 * model.perLayerInput * int64_t(model.layers.size());
+  return roundUp(rows * perRow, 128);
+}
+
+// Measured on first images (2026-11): roughly fixed code for norms and attention plus loops for
+// each distinct matrix shape and format, twice for prefill and decode.
+int64_t estimateCodeBytes(const ModelShape &model) {
+  return 256 * 1024 + int64_t(model.layers.size()) * 8 * 1024;
+}
+
+int64_t estimateRuntimeBytes(const ModelShape &model, const ProgramShape &program,
+                             int64_t tokenizerBytes) {
+  constexpr int64_t process = 2 * 1024 * 1024; // libc, grun itself, read buffers
+  int64_t stacks = program.threads * 64 * 1024;
+  int64_t logits = model.vocabulary * 4 * 2; // logits of one row, and the sampler's copy
+  return process + stacks + logits + 2 * tokenizerBytes;
+}
+
+} // namespace gcompile

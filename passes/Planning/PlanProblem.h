@@ -1,0 +1,69 @@
+// The planning problem as a plain value: items that each take one option, couplings between them,
+// fixed bytes and one byte budget. A weight tensor, the KV caches of one layer type, and a row
+// table with its placement are all items, so that one solver weighs a byte of any of them against a
+// byte of any other. Sizes are bytes, losses nats per token, times seconds per decoded token.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace gcompile {
+
+struct PlanOption {
+  std::string format;    // "w4", "kv8/kv4", "storage:w4"; names are unique within an item
+  int64_t bytes = 0;     // resident
+  double loss = 0;       // expected KL of this choice alone
+  double seconds = 0;    // expected time it adds to one decoded token
+  bool supported = true; // the target has a tested kernel for it, and the user allows it
+};
+
+enum class ItemKind : uint8_t { Weight, Table, KvCache };
+
+struct PlanItem {
+  std::string name, role;
+  ItemKind kind = ItemKind::Weight;
+  int64_t layer = -1;
+  int64_t n = 0, k = 0;
+  std::vector<PlanOption> options;
+};
+
+// Items that must take options of the same name (tied tensors).
+struct Coupling {
+  std::string reason;
+  std::vector<size_t> items;
+};
+
+struct PlanProblem {
+  std::vector<PlanItem> items;
+  std::vector<Coupling> couplings;
+  int64_t fixedBytes = 0; // activations, code, runtime, encoders, tensors without a choice
+  int64_t budgetBytes = 0;
+  double fixedSeconds = 0;                                     // of a token, whatever is chosen
+  double maxSeconds = std::numeric_limits<double>::infinity(); // --min-decode
+  double lossPerSecond =
+      0; // exchange rate of the objective: nats that one second of a token is worth
+};
+
+struct PlanSolution {
+  std::vector<size_t> choice; // option index per item
+};
+
+// What a solution costs. `objective` = loss + lossPerSecond · seconds.
+struct Evaluation {
+  int64_t bytes = 0;
+  double loss = 0, seconds = 0, objective = 0;
+};
+
+// Empty when the problem makes sense; else one line that names what is wrong.
+std::string check(const PlanProblem &problem);
+
+// Assumes that `verify` of everything but the limits would pass.
+Evaluation evaluate(const PlanProblem &problem, const PlanSolution &solution);
+
+// Empty when the solution is valid, supported, coupled and within both limits; else one line that
+// says why not.
+std::string verify(const PlanProblem &problem, const PlanSolution &solution);
+
+} // namespace gcompile
