@@ -109,7 +109,7 @@ namespace {
 // One run at one price of time.
 class Run {
 public:
-  Run(const PlanProblem &problem, double price) : problem(problem), price(price) {
+  Run(const PlanProblem &problem, double price) : problem(problem) {
     for (std::vector<size_t> &members : unitMembers(problem)) {
       Unit unit;
       unit.choices = choicesOf(problem, members, price);
@@ -144,8 +144,11 @@ public:
         steps.push_back({u, h - 1, h, b.bytes - a.bytes, a.cost - b.cost});
       }
     }
-    std::stable_sort(steps.begin(), steps.end(), [](const Step &a, const Step &b) {
-      return a.gain * double(b.bytes) > b.gain * double(a.bytes);
+    std::sort(steps.begin(), steps.end(), [](const Step &a, const Step &b) {
+      double left = a.gain * double(b.bytes), right = b.gain * double(a.bytes);
+      if (left != right)
+        return left > right;
+      return a.unit != b.unit ? a.unit < b.unit : a.from < b.from;
     });
     double bound = cost;
     bool relaxed = true; // the relaxation has not met its fractional step yet
@@ -252,7 +255,6 @@ private:
   }
 
   const PlanProblem &problem;
-  double price;
   std::vector<Unit> units;
   std::vector<size_t> chosen; // index into choices
   int64_t used = 0;
