@@ -1,0 +1,27 @@
+// The gemma dialect: operations and the names of the attributes that functions of a model carry. See GemmaOps.td.
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "ir/Gemma/GemmaDialect.h.inc"
+#define GET_OP_CLASSES
+#include "ir/Gemma/GemmaOps.h.inc"
+
+namespace gcompile::gemma {
+
+// On a function: the program it is (`forward`, `prefill`, `decode`, `score`) and the most rows it takes.
+inline constexpr llvm::StringLiteral programAttrName = "gemma.program";
+inline constexpr llvm::StringLiteral rowsAttrName = "gemma.rows";
+
+// Roles of weights that passes look for; the others are for people.
+inline constexpr llvm::StringLiteral embeddingRole = "embedding";
+inline constexpr llvm::StringLiteral perLayerTableRole = "per_layer_table";
+inline constexpr llvm::StringLiteral ropeRole = "rope_frequencies";
+
+} // namespace gcompile::gemma

@@ -1,0 +1,115 @@
+// Operations of the gemma dialect. T = rows (tokens) of a program, a dynamic dimension.
+#ifndef GCOMPILE_IR_GEMMA_OPS
+#define GCOMPILE_IR_GEMMA_OPS
+
+include "ir/Gemma/GemmaDialect.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Gemma_Activations : 2DTensorOf<[F32]>; // T×N
+def Gemma_Tokens : 1DTensorOf<[I32]>;      // T
+
+class Gemma_Op<string mnemonic, list<Trait> traits = []> : Op<Gemma_Dialect, mnemonic, traits>;
+defvar UsesSymbols = DeclareOpInterfaceMethods<SymbolUserOpInterface>;
+
+// Symbols.
+
+def Gemma_WeightOp : Gemma_Op<"weight", [Symbol]> {
+  let summary = "a weight by reference";
+  let description = [{
+    Rows [`first_row`, `first_row` + rows) of the checkpoint tensor `source` (canonical name), of shape `type`; or, for role `rope_frequencies`, values computed
+    from `theta` and `pairs`. `layer` is −1 for weights that belong to none. `modality` is `text`, `vision` or `audio`. `format` is the decision: absent until planned; `f32` for vectors.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$source, I64Attr:$first_row, TypeAttrOf<AnyRankedTensor>:$type,
+      StrAttr:$role, I64Attr:$layer, StrAttr:$modality, OptionalAttr<StrAttr>:$format, OptionalAttr<F64Attr>:$theta, OptionalAttr<I64Attr>:$pairs);
+  let assemblyFormat = "$sym_name `from` $source `rows` $first_row `:` $type attr-dict";
+  let hasVerifier = 1;
+}
+
+def Gemma_KvCacheOp : Gemma_Op<"kv_cache", [Symbol]> {
+  let summary = "the K and V of one layer";
+  let description = [{
+    `window` is the number of positions that attention may see (0: all). `donor` names the cache of the layer whose keys and values this layer reads; such a cache is an
+    alias and takes no memory (gemma-share-kv-caches resolves it). `k_format`, `v_format` and `capacity` (slots, a multiple of 64) are decisions.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$layer, I64Attr:$heads, I64Attr:$head_dim, I64Attr:$window,
+      OptionalAttr<FlatSymbolRefAttr>:$donor, OptionalAttr<StrAttr>:$k_format, OptionalAttr<StrAttr>:$v_format, OptionalAttr<I64Attr>:$capacity);
+  let assemblyFormat = "$sym_name attr-dict";
+  let hasVerifier = 1;
+}
+
+// Values.
+
+def Gemma_EmbedOp : Gemma_Op<"embed", [Pure, UsesSymbols]> {
+  let summary = "rows of a table, scaled";
+  let description = [{ out[t] = scale · table[tokens[t]], columns [slice · N, (slice + 1) · N) of the table's row. }];
+  let arguments = (ins Gemma_Tokens:$tokens, FlatSymbolRefAttr:$table, I64Attr:$slice, F32Attr:$scale);
+  let results = (outs Gemma_Activations:$result);
+  let assemblyFormat = "$tokens `,` $table attr-dict `:` type($tokens) `->` type($result)";
+}
+
+def Gemma_LinearOp : Gemma_Op<"linear", [Pure, UsesSymbols]> {
+  let summary = "x · Wᵀ";
+  let description = [{ x is T×K, the weight N×K, the result T×N. }];
+  let arguments = (ins Gemma_Activations:$x, FlatSymbolRefAttr:$weight);
+  let results = (outs Gemma_Activations:$result);
+  let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `->` type($result)";
+}
+
+def Gemma_RmsNormOp : Gemma_Op<"rms_norm", [Pure, SameOperandsAndResultType, UsesSymbols]> {
+  let summary = "root-mean-square norm of `groups` pieces of each row";
+  let description = [{ z = input_scale · x; out = z · (mean(z²) + epsilon)^(−1/2) ⊙ weight; no learned weight when `weight` is absent. }];
+  let arguments = (ins Gemma_Activations:$x, OptionalAttr<FlatSymbolRefAttr>:$weight, I64Attr:$groups, F32Attr:$epsilon, F32Attr:$input_scale);
+  let results = (outs Gemma_Activations:$result);
+  let assemblyFormat = "$x (`weight` $weight^)? attr-dict `:` type($x)";
+}
+
+def Gemma_RopeOp : Gemma_Op<"rope", [Pure, SameOperandsAndResultType, UsesSymbols]> {
+  let summary = "rotary position embedding of `groups` heads, half-split pairs";
+  let description = [{ The position of row t is the program's position + t. `frequencies` is a weight of D/2 values. }];
+  let arguments = (ins Gemma_Activations:$x, FlatSymbolRefAttr:$frequencies, I64Attr:$groups);
+  let results = (outs Gemma_Activations:$result);
+  let assemblyFormat = "$x `,` $frequencies attr-dict `:` type($x)";
+}
+
+def Gemma_AppendKvOp : Gemma_Op<"append_kv", [MemoryEffects<[MemWrite]>, UsesSymbols]> {
+  let summary = "write the keys and values of these rows into a cache";
+  let description = [{ k (normed, rotated) and v (normed) are T×(heads · head_dim). }];
+  let arguments = (ins Gemma_Activations:$k, Gemma_Activations:$v, FlatSymbolRefAttr:$cache);
+  let assemblyFormat = "$k `,` $v `,` $cache attr-dict `:` type($k) `,` type($v)";
+}
+
+def Gemma_AttentionOp : Gemma_Op<"attention", [MemoryEffects<[MemRead]>, SameOperandsAndResultType, UsesSymbols]> {
+  let summary = "causal softmax attention over a cache";
+  let description = [{ Score scale 1; query head j reads kv head ⌊j · kv_heads / heads⌋; the cache's window applies. Reads what append_kv wrote before it, its own rows included. }];
+  let arguments = (ins Gemma_Activations:$q, FlatSymbolRefAttr:$cache, I64Attr:$heads);
+  let results = (outs Gemma_Activations:$result);
+  let assemblyFormat = "$q `,` $cache attr-dict `:` type($q)";
+}
+
+def Gemma_GatedGeluOp : Gemma_Op<"gated_gelu", [Pure, SameOperandsAndResultType]> {
+  let summary = "gelu(gate) ⊙ up, tanh form";
+  let description = [{ Element by element. }];
+  let arguments = (ins Gemma_Activations:$gate, Gemma_Activations:$up);
+  let results = (outs Gemma_Activations:$result);
+  let assemblyFormat = "$gate `,` $up attr-dict `:` type($gate)";
+}
+
+def Gemma_AddOp : Gemma_Op<"add", [Pure, SameOperandsAndResultType, UsesSymbols]> {
+  let summary = "(a + b) · scale · factor";
+  let description = [{ Residual sums; `factor` names a learned scalar (layer_scalar) or is absent. }];
+  let arguments = (ins Gemma_Activations:$a, Gemma_Activations:$b, OptionalAttr<FlatSymbolRefAttr>:$factor, F32Attr:$scale);
+  let results = (outs Gemma_Activations:$result);
+  let assemblyFormat = "$a `,` $b (`factor` $factor^)? attr-dict `:` type($a)";
+}
+
+def Gemma_SoftCapOp : Gemma_Op<"soft_cap", [Pure, SameOperandsAndResultType]> {
+  let summary = "cap · tanh(x / cap)";
+  let description = [{ Of the logits. }];
+  let arguments = (ins Gemma_Activations:$x, F32Attr:$cap);
+  let results = (outs Gemma_Activations:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x)";
+}
+
+#endif
