@@ -1,0 +1,64 @@
+// The facts of one device, read from profiles/NAME.textproto or detected on this machine ("host").
+// Each fact keeps its unit, source, date and confidence. What is not known is absent. Facts that
+// were measured while gcompile runs serve predictions only: they are not in `text`, which goes into
+// artifacts, so that artifacts do not depend on the moment.
+#pragma once
+
+#include "passes/Cost/CostModel.h"
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gcompile {
+
+struct Fact {
+  std::string name; // field of device_profile.proto
+  double value = 0;
+  std::string unit, source, date, confidence;
+};
+
+struct DeviceFeature {
+  std::string name, source, date, confidence;
+};
+
+struct DeviceProfile {
+  std::string name, title, architecture;
+  std::vector<DeviceFeature> features;
+  std::vector<std::string> notes;
+  std::vector<Fact> facts; // in the order of the schema
+  std::string text;        // protobuf text of the static facts
+
+  const Fact *find(llvm::StringRef fact) const;
+  double value(llvm::StringRef fact, double otherwise) const;
+  bool hasFeature(llvm::StringRef feature) const;
+};
+
+// Folders that are searched, in order: $GCOMPILE_PROFILES, ../share/gcompile/profiles beside the
+// program, the source tree.
+std::vector<std::string> profileFolders(llvm::StringRef programPath);
+
+// Names of all profiles found, sorted, with "host" first.
+std::vector<std::string> profileNames(llvm::ArrayRef<std::string> folders);
+
+// Reads one profile; "host" is this machine. Unknown names are an error with the nearest name.
+llvm::Expected<DeviceProfile> loadProfile(llvm::StringRef name,
+                                          llvm::ArrayRef<std::string> folders);
+
+// Reads protobuf text; `origin` is for messages.
+llvm::Expected<DeviceProfile> parseProfile(llvm::StringRef text, llvm::StringRef origin);
+
+// This machine: cores, features, caches, memory (with the limits of its control groups).
+DeviceProfile detectHost();
+
+// Adds the measured read bandwidth (at most 0.3 s). Not part of `text`.
+void measureHost(DeviceProfile &host);
+
+// What the cost model needs; zeros where the profile says nothing.
+MachineModel machineModel(const DeviceProfile &profile);
+
+} // namespace gcompile
