@@ -6,6 +6,7 @@ laid out by the compiler and cannot surprise it.)
 """
 import json
 
+import gc_cage
 import gc_e2e as gc
 
 CATEGORIES = ("weights", "tables", "kv_cache", "activations", "encoders", "code", "runtime")
@@ -30,4 +31,16 @@ for title, options in {
                  f"planned {plan['peak_bytes']}, measured {bench['peak_rss_bytes']}")
     if plan.get("budget_bytes"):
         report.check(f"{title}: the plan keeps the budget", plan["peak_bytes"] <= plan["budget_bytes"], f"{plan['peak_bytes']} of {plan['budget_bytes']}")
+    cage, why = gc_cage.Cage.open(plan["peak_bytes"])
+    if not cage:
+        report.note(f"skipped: the cage of {title}, because {why}")
+        continue
+    try:
+        gc_cage.drop_from_page_cache(artifact)
+        caged = cage.run(gc.grun_command(artifact, "--bench", "--prompt-tokens", 256, "--decode-tokens", 32, "--json"))
+        report.check(f"{title}: runs in a cage of its predicted peak", caged.code == 0, f"{plan['peak_bytes']} bytes, exit code {caged.code} {caged.stderr.strip()[-200:]}")
+        share = gc_cage.resident_share(artifact, *next((offset, size) for kind, offset, size in gc_cage.sections(artifact) if kind == 8))
+        report.check(f"{title}: in the cage the weights stay in memory", share >= 0.999, f"{share:.2%}")
+    finally:
+        cage.close()
 report.finish()
