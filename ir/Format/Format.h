@@ -1,5 +1,7 @@
-// Facts of every weight and KV-cache format: names, bits, grouping, bytes. Standard library only, so that planning, packing and
-// emission read the same figures. Layouts are those of docs/decisions/0001 (P64 of the kernel note). Sizes are bytes; N = output rows, K = input columns.
+// Facts of every weight and KV-cache format: names, bits, grouping, bytes. Standard library only,
+// so that planning, packing and emission read the same figures. Layouts are those of
+// docs/decisions/0001 (P64 of the kernel note). Sizes are bytes; N = output rows, K = input
+// columns.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +18,11 @@ struct WeightFormatInfo {
   WeightFormat format;
   std::string_view name; // as on the command line and in plans
   unsigned bits;         // of one code
-  unsigned group;        // values that share a scale along k; 0 = one scale per output row (channel-wise) or none (float)
-  bool isInteger;        // computed with int8 activations
-  int codeOffset;        // stored code = w + codeOffset (8 for w4, 2 for w2, 0 for signed or float)
-  int minCode, maxCode;  // range of w; 0, 0 for float formats
+  unsigned group; // values that share a scale along k; 0 = one scale per output row (channel-wise)
+                  // or none (float)
+  bool isInteger; // computed with int8 activations
+  int codeOffset; // stored code = w + codeOffset (8 for w4, 2 for w2, 0 for signed or float)
+  int minCode, maxCode; // range of w; 0, 0 for float formats
 };
 
 std::span<const WeightFormatInfo> weightFormats();
@@ -28,18 +31,22 @@ std::optional<WeightFormat> parseWeightFormat(std::string_view name);
 std::string_view name(WeightFormat format);
 
 constexpr int64_t panelRows = 64;
-int64_t paddedRows(int64_t n);                         // multiple of 64
-int64_t paddedColumns(WeightFormat format, int64_t k); // multiple of 64 for integer formats, k otherwise
-int64_t panelBytes(WeightFormat format, int64_t k);    // one panel of 64 rows
+int64_t paddedRows(int64_t n); // multiple of 64
+int64_t paddedColumns(WeightFormat format,
+                      int64_t k); // multiple of 64 for integer formats, k otherwise
+int64_t panelBytes(WeightFormat format, int64_t k); // one panel of 64 rows
 // Whole P64 blob: panels, then row scales, then w8's correction.
 int64_t packedBytes(WeightFormat format, int64_t n, int64_t k);
-int64_t scalesOffset(WeightFormat format, int64_t n, int64_t k);     // of f32 scale[Npad]; channel-wise integer formats
+int64_t scalesOffset(WeightFormat format, int64_t n,
+                     int64_t k); // of f32 scale[Npad]; channel-wise integer formats
 int64_t correctionOffset(WeightFormat format, int64_t n, int64_t k); // of i32 −128·Σ_k w [Npad]; w8
 
 // Row tables (PLE): formats f32 bf16 w8 w4 w2.
 bool isRowTableFormat(WeightFormat format);
-int64_t rowTableSliceBytes(WeightFormat format, int64_t columns);              // codes or values of one slice, padded to 64 values
-int64_t rowTableRowBytes(WeightFormat format, int64_t columns, int64_t slices); // with scales, rounded up to 16
+int64_t rowTableSliceBytes(WeightFormat format,
+                           int64_t columns); // codes or values of one slice, padded to 64 values
+int64_t rowTableRowBytes(WeightFormat format, int64_t columns,
+                         int64_t slices); // with scales, rounded up to 16
 
 // KV caches.
 std::optional<KvFormat> parseKvFormat(std::string_view name); // f32 f16 kv8 kv4
@@ -47,9 +54,9 @@ std::string_view name(KvFormat format);
 
 // Byte offsets inside one layer's cache blob (docs/decisions/0001). `capacity` is a multiple of 64.
 struct KvLayout {
-  int64_t headDataBytesK, headDataBytesV;      // one head
-  int64_t dataK, scalesK, dataV, scalesV;      // scales: −1 when the format has none
-  int64_t bytes;                               // whole blob
+  int64_t headDataBytesK, headDataBytesV; // one head
+  int64_t dataK, scalesK, dataV, scalesV; // scales: −1 when the format has none
+  int64_t bytes;                          // whole blob
 };
 KvLayout kvLayout(KvFormat k, KvFormat v, int64_t heads, int64_t headDim, int64_t capacity);
 

@@ -1,0 +1,284 @@
+// Where codes go. Codes of a panel are first written row by row, one byte each; a quad of k is then
+// one 32-bit word of a row, and the layouts are transposes of words (w4 and w2 merge words of rows
+// 16 apart by shifts, which never carry across bytes).
+#include "ir/Format/Pack.h"
+#include "ir/Format/FloatConvert.h"
+#include "ir/Format/ScaleSearch.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstring>
+#include <vector>
+
+namespace gcompile {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "blobs are little-endian");
+
+uint32_t loadWord(const uint8_t *at) {
+  uint32_t word;
+  std::memcpy(&word, at, 4);
+  return word;
+}
+
+void storeWord(uint8_t *at, uint32_t word) { std::memcpy(at, &word, 4); }
+
+// Quads [first, first + count) of 64 rows of codes to `out`.
+void layOutQuads(unsigned bits, const uint8_t *codes, int64_t rowStride, int64_t firstQuad,
+                 int64_t quads, uint8_t *out) {
+  const uint8_t *in = codes + 4 * firstQuad;
+  switch (bits) {
+  case 8:
+    for (int64_t r = 0; r < 64; ++r)
+      for (int64_t q = 0; q < quads; ++q)
+        storeWord(out + q * 256 + r * 4, loadWord(in + r * rowStride + 4 * q));
+    return;
+  case 4:
+    for (int64_t r = 0; r < 32; ++r) {
+      const uint8_t *low = in + (r / 16 * 32 + r % 16) * rowStride, *high = low + 16 * rowStride;
+      for (int64_t q = 0; q < quads; ++q)
+        storeWord(out + q * 128 + r * 4, loadWord(low + 4 * q) | loadWord(high + 4 * q) << 4);
+    }
+    return;
+  case 2:
+    for (int64_t r = 0; r < 16; ++r) {
+      const uint8_t *row = in + r * rowStride;
+      for (int64_t q = 0; q < quads; ++q)
+        storeWord(out + q * 64 + r * 4, loadWord(row + 4 * q) |
+                                            loadWord(row + 16 * rowStride + 4 * q) << 2 |
+                                            loadWord(row + 32 * rowStride + 4 * q) << 4 |
+                                            loadWord(row + 48 * rowStride + 4 * q) << 6);
+    }
+    return;
+  }
+}
+
+// k-major transpose in tiles of 16 k, so that both sides stay in cache.
+template <typename Store>
+void layOutFloats(int64_t rowCount, int64_t k, const float *rows, Store store) {
+  for (int64_t begin = 0; begin < k; begin += 16) {
+    int64_t end = std::min(k, begin + 16);
+    for (int64_t r = 0; r < rowCount; ++r)
+      for (int64_t i = begin; i < end; ++i)
+        store(i * 64 + r, rows[r * k + i]);
+  }
+}
+
+void storeHalf(uint8_t *out, int64_t index, uint16_t bits) {
+  std::memcpy(out + 2 * index, &bits, 2);
+}
+
+float roundTo(WeightFormat format, float value) {
+  switch (format) {
+  case WeightFormat::BF16:
+    return floatFromBf16(bf16FromFloat(value));
+  case WeightFormat::F16:
+    return floatFromF16(f16FromFloat(value));
+  default:
+    return value;
+  }
+}
+
+PackError measureFloatRow(WeightFormat format, int64_t k, const float *row) {
+  PackError error;
+  float decoded[512];
+  for (int64_t begin = 0; begin < k; begin += 512) {
+    int64_t count = std::min<int64_t>(512, k - begin);
+    for (int64_t i = 0; i < count; ++i)
+      decoded[i] = roundTo(format, row[begin + i]);
+    error += detail::sumErrors(row + begin, decoded, count);
+  }
+  return error;
+}
+
+PackError packFloatPanel(WeightFormat format, int64_t rowCount, int64_t k, const float *rows,
+                         std::span<uint8_t> panel) {
+  uint8_t *out = panel.data();
+  if (rowCount < panelRows)
+    std::memset(out, 0, panel.size());
+  PackError error;
+  for (int64_t r = 0; r < rowCount; ++r)
+    error += measureFloatRow(format, k, rows + r * k);
+  switch (format) {
+  case WeightFormat::F32:
+    layOutFloats(rowCount, k, rows, [out](int64_t i, float x) { std::memcpy(out + 4 * i, &x, 4); });
+    break;
+  case WeightFormat::BF16:
+    layOutFloats(rowCount, k, rows,
+                 [out](int64_t i, float x) { storeHalf(out, i, bf16FromFloat(x)); });
+    break;
+  default:
+    layOutFloats(rowCount, k, rows,
+                 [out](int64_t i, float x) { storeHalf(out, i, f16FromFloat(x)); });
+    break;
+  }
+  return error;
+}
+
+// A row padded to whole groups; `scratch` is used only when padding is needed.
+const float *paddedRow(int64_t k, int64_t columns, const float *row, std::vector<float> &scratch) {
+  if (k == columns)
+    return row;
+  scratch.assign(columns, 0.0f);
+  std::copy(row, row + k, scratch.begin());
+  return scratch.data();
+}
+
+PackError quantizePaddedRow(const WeightFormatInfo &facts, int64_t columns, const float *row,
+                            uint8_t *codes, float *scales) {
+  const detail::ScaleSearch &search = detail::scaleSearch(facts.format);
+  int64_t length = facts.group ? facts.group : columns;
+  int64_t runs = columns / length;
+  detail::findScales(search, row, length, runs, scales);
+  return detail::quantizeRuns(search, facts.codeOffset, row, length, runs, scales, codes);
+}
+
+int32_t codeSum(const uint8_t *codes, int64_t count) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < count; ++i)
+    sum += static_cast<int8_t>(codes[i]);
+  return sum;
+}
+
+} // namespace
+
+PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t *codes,
+                      float *scales) {
+  const WeightFormatInfo &facts = info(format);
+  assert(facts.isInteger);
+  std::vector<float> scratch;
+  int64_t columns = paddedColumns(format, k);
+  return quantizePaddedRow(facts, columns, paddedRow(k, columns, row, scratch), codes, scales);
+}
+
+PackError measureRow(WeightFormat format, int64_t k, const float *row) {
+  const WeightFormatInfo &facts = info(format);
+  if (!facts.isInteger)
+    return measureFloatRow(format, k, row);
+  int64_t columns = paddedColumns(format, k);
+  std::vector<float> scales(facts.group ? columns / facts.group : 1);
+  return quantizeRow(format, k, row, nullptr, scales.data());
+}
+
+void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const float *groupScales,
+                 std::span<uint8_t> panel) {
+  const WeightFormatInfo &facts = info(format);
+  assert(facts.isInteger && static_cast<int64_t>(panel.size()) == panelBytes(format, k));
+  int64_t columns = paddedColumns(format, k);
+  // Blocks: a group with its scales, or 64 columns to keep the transpose in cache.
+  int64_t blockColumns = facts.group ? facts.group : 64;
+  int64_t codeBytes = blockColumns * panelRows * facts.bits / 8;
+  int64_t blocks = columns / blockColumns;
+  uint8_t *out = panel.data();
+  for (int64_t block = 0; block < blocks; ++block) {
+    layOutQuads(facts.bits, codes, columns, block * blockColumns / 4, blockColumns / 4, out);
+    out += codeBytes;
+    if (facts.group == 0)
+      continue;
+    for (int64_t r = 0; r < panelRows; ++r)
+      storeHalf(out, r, f16FromFloat(groupScales[r * blocks + block]));
+    out += 2 * panelRows;
+  }
+}
+
+PackError packPanel(WeightFormat format, int64_t rowCount, int64_t k, const float *rows,
+                    std::span<uint8_t> panel, float *scales, int32_t *corrections) {
+  const WeightFormatInfo &facts = info(format);
+  assert(rowCount >= 0 && rowCount <= panelRows);
+  assert(static_cast<int64_t>(panel.size()) == panelBytes(format, k));
+  if (!facts.isInteger)
+    return packFloatPanel(format, rowCount, k, rows, panel);
+
+  int64_t columns = paddedColumns(format, k);
+  int64_t scalesPerRow = facts.group ? columns / facts.group : 1;
+  std::vector<uint8_t> codes(panelRows * columns, static_cast<uint8_t>(facts.codeOffset));
+  std::vector<float> rowScales(panelRows * scalesPerRow, 0.0f), scratch;
+  PackError error;
+  for (int64_t r = 0; r < rowCount; ++r)
+    error += quantizePaddedRow(facts, columns, paddedRow(k, columns, rows + r * k, scratch),
+                               codes.data() + r * columns, rowScales.data() + r * scalesPerRow);
+  layOutPanel(format, k, codes.data(), rowScales.data(), panel);
+  if (facts.group != 0)
+    return error;
+  std::copy(rowScales.begin(), rowScales.end(), scales);
+  if (format == WeightFormat::W8)
+    for (int64_t r = 0; r < panelRows; ++r)
+      corrections[r] = -128 * codeSum(codes.data() + r * columns, columns);
+  return error;
+}
+
+PackError packMatrix(WeightFormat format, int64_t n, int64_t k, const float *rows,
+                     std::span<uint8_t> blob) {
+  assert(static_cast<int64_t>(blob.size()) == packedBytes(format, n, k));
+  PackError error;
+  int64_t bytes = panelBytes(format, k);
+  bool channelWise = info(format).isInteger && info(format).group == 0;
+  float scales[panelRows];
+  int32_t corrections[panelRows];
+  for (int64_t first = 0, panel = 0; first < n; first += panelRows, ++panel) {
+    error += packPanel(format, std::min(panelRows, n - first), k, rows + first * k,
+                       blob.subspan(panel * bytes, bytes), scales, corrections);
+    if (!channelWise)
+      continue;
+    std::memcpy(blob.data() + scalesOffset(format, n, k) + 4 * first, scales, sizeof(scales));
+    if (format == WeightFormat::W8)
+      std::memcpy(blob.data() + correctionOffset(format, n, k) + 4 * first, corrections,
+                  sizeof(corrections));
+  }
+  return error;
+}
+
+namespace {
+
+void layOutTableSlice(const WeightFormatInfo &facts, const uint8_t *codes, int64_t columns,
+                      uint8_t *out) {
+  if (facts.bits == 8) {
+    std::memcpy(out, codes, columns);
+    return;
+  }
+  int64_t fields = 8 / facts.bits; // a byte holds columns j, j + 16, …
+  for (int64_t first = 0; first < columns; first += 16 * fields, out += 16)
+    for (int64_t j = 0; j < 16; ++j) {
+      unsigned byte = 0;
+      for (int64_t field = 0; field < fields; ++field)
+        byte |= static_cast<unsigned>(codes[first + 16 * field + j]) << (facts.bits * field);
+      out[j] = static_cast<uint8_t>(byte);
+    }
+}
+
+} // namespace
+
+PackError encodeTableRow(WeightFormat format, int64_t columns, int64_t slices, const float *row,
+                         std::span<uint8_t> out) {
+  const WeightFormatInfo &facts = info(format);
+  assert(isRowTableFormat(format));
+  assert(static_cast<int64_t>(out.size()) == rowTableRowBytes(format, columns, slices));
+  int64_t padded = (columns + 63) / 64 * 64;
+  int64_t sliceBytes = rowTableSliceBytes(format, columns);
+  std::memset(out.data(), 0, out.size());
+  PackError error;
+  std::vector<uint8_t> codes(facts.isInteger ? padded : 0);
+  std::vector<float> scratch;
+  for (int64_t slice = 0; slice < slices; ++slice) {
+    const float *values = row + slice * columns;
+    uint8_t *at = out.data() + slice * sliceBytes;
+    if (facts.isInteger) {
+      float scale = 0;
+      error += quantizePaddedRow(facts, padded, paddedRow(columns, padded, values, scratch),
+                                 codes.data(), &scale);
+      layOutTableSlice(facts, codes.data(), padded, at);
+      std::memcpy(out.data() + slices * sliceBytes + 4 * slice, &scale, 4);
+      continue;
+    }
+    error += measureFloatRow(format, columns, values);
+    if (format == WeightFormat::F32)
+      std::memcpy(at, values, 4 * columns);
+    else
+      for (int64_t i = 0; i < columns; ++i)
+        storeHalf(at, i, bf16FromFloat(values[i]));
+  }
+  return error;
+}
+
+} // namespace gcompile

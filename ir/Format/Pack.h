@@ -1,0 +1,58 @@
+// Encoders of the weight formats: float rows to P64 panels (docs/decisions/0001, "Weights: P64")
+// and to rows of row tables, with a search for the scale that minimises the squared error.
+//
+// Results are the same bytes on every machine and for every split of the work: all sums have a
+// fixed order and no multiply-add is fused. Values must be finite (the reader of checkpoints
+// refuses others). Decoding for tests is in ReferenceDecode.h, written apart from this.
+#pragma once
+
+#include "ir/Format/Format.h"
+
+#include <cstdint>
+#include <span>
+
+namespace gcompile {
+
+// Sums over the values that were encoded, padding excluded.
+struct PackError {
+  double squaredError = 0; // Σ (value − decoded)²
+  double squaredSum = 0;   // Σ value²
+
+  PackError &operator+=(const PackError &other) {
+    squaredError += other.squaredError;
+    squaredSum += other.squaredSum;
+    return *this;
+  }
+  double relative() const { return squaredSum > 0 ? squaredError / squaredSum : 0; }
+};
+
+// Encodes up to 64 rows of k values (contiguous, row-major) as one panel; missing rows become zero
+// rows. `panel` holds panelBytes(format, k). Channel-wise integer formats fill `scales` (64
+// values), w8 also `corrections` (64 values); other formats ignore both, which may then be null.
+PackError packPanel(WeightFormat format, int64_t rowCount, int64_t k, const float *rows,
+                    std::span<uint8_t> panel, float *scales, int32_t *corrections);
+
+// A whole blob of n rows in one go: packedBytes(format, n, k) at `blob`. For small tensors and
+// tests.
+PackError packMatrix(WeightFormat format, int64_t n, int64_t k, const float *rows,
+                     std::span<uint8_t> blob);
+
+// The error that packing one row would make, without writing anything.
+PackError measureRow(WeightFormat format, int64_t k, const float *row);
+
+// Codes of one row of an integer format as stored (w + codeOffset), `paddedColumns` of them, and
+// its scales: one, or one per group already rounded to f16.
+PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t *codes,
+                      float *scales);
+
+// Places codes and scales that are known already (64 rows, as quantizeRow gives them; row stride
+// paddedColumns and, for group formats, one scale per group) in a panel. Integer formats.
+void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const float *groupScales,
+                 std::span<uint8_t> panel);
+
+// One row of a row table: `slices` pieces of `columns` values (contiguous) to
+// rowTableRowBytes(format, columns, slices) bytes.
+PackError encodeTableRow(WeightFormat format, int64_t columns, int64_t slices, const float *row,
+                         std::span<uint8_t> out);
+
+} // namespace gcompile
