@@ -64,6 +64,8 @@ struct Predictions {
          firstTokenSeconds = 0;        // 0: not predicted
   std::string decodeTerm, prefillTerm; // "memory bandwidth", "operations", "barriers"
   double kl = 0, klLow = 0, klHigh = 0;
+  bool measured =
+      false; // the speeds rest on a measurement of this moment: they stay out of artifacts
 };
 
 // How far the solution may be from the best one: bound ≤ best ≤ objective.

@@ -67,7 +67,7 @@ static std::vector<Choice> choicesOf(const PlanProblem &problem, const std::vect
       choice.options.push_back(size_t(same - options.begin()));
       choice.bytes += same->bytes;
       choice.seconds += same->seconds;
-      choice.cost += same->loss + price * same->seconds;
+      choice.cost += objectiveOf(problem, *same) + (price - problem.lossPerSecond) * same->seconds;
     }
     if (choice.options.size() == members.size())
       choices.push_back(std::move(choice));

@@ -49,6 +49,11 @@ std::string check(const PlanProblem &problem) {
   return "";
 }
 
+double objectiveOf(const PlanProblem &problem, const PlanOption &option) {
+  return option.loss + problem.lossPerSecond * option.seconds +
+         problem.lossPerStoredByte * double(option.storedBytes);
+}
+
 Evaluation evaluate(const PlanProblem &problem, const PlanSolution &solution) {
   Evaluation total;
   total.bytes = problem.fixedBytes;
@@ -58,8 +63,9 @@ Evaluation evaluate(const PlanProblem &problem, const PlanSolution &solution) {
     total.bytes += option.bytes;
     total.loss += option.loss;
     total.seconds += option.seconds;
+    total.objective += objectiveOf(problem, option);
   }
-  total.objective = total.loss + problem.lossPerSecond * total.seconds;
+  total.objective += problem.lossPerSecond * problem.fixedSeconds;
   return total;
 }
 

@@ -12,11 +12,12 @@
 namespace gcompile {
 
 struct PlanOption {
-  std::string format;    // "w4", "kv8/kv4", "storage:w4"; names are unique within an item
-  int64_t bytes = 0;     // resident
-  double loss = 0;       // expected KL of this choice alone
-  double seconds = 0;    // expected time it adds to one decoded token
-  bool supported = true; // the target has a tested kernel for it, and the user allows it
+  std::string format;      // "w4", "kv8/kv4", "storage:w4"; names are unique within an item
+  int64_t bytes = 0;       // resident
+  double loss = 0;         // expected KL of this choice alone
+  double seconds = 0;      // expected time it adds to one decoded token
+  bool supported = true;   // the target has a tested kernel for it, and the user allows it
+  int64_t storedBytes = 0; // in the artifact though not resident (tables on storage)
 };
 
 enum class ItemKind : uint8_t { Weight, Table, KvCache };
@@ -42,15 +43,20 @@ struct PlanProblem {
   int64_t budgetBytes = 0;
   double fixedSeconds = 0;                                     // of a token, whatever is chosen
   double maxSeconds = std::numeric_limits<double>::infinity(); // --min-decode
-  double lossPerSecond =
-      0; // exchange rate of the objective: nats that one second of a token is worth
+  // Exchange rates of the objective: nats that a second of a token, and a byte of the artifact, are
+  // worth.
+  double lossPerSecond = 0, lossPerStoredByte = 0;
 };
+
+// loss + lossPerSecond · seconds + lossPerStoredByte · storedBytes, of one option.
+double objectiveOf(const PlanProblem &problem, const PlanOption &option);
 
 struct PlanSolution {
   std::vector<size_t> choice; // option index per item
 };
 
-// What a solution costs. `objective` = loss + lossPerSecond · seconds.
+// What a solution costs. `objective` = loss + lossPerSecond · seconds + lossPerStoredByte · stored
+// bytes.
 struct Evaluation {
   int64_t bytes = 0;
   double loss = 0, seconds = 0, objective = 0;

@@ -24,6 +24,7 @@ PlanProblem randomProblem(uint32_t seed) {
     for (int o = 0; o < options; ++o) {
       PlanOption option;
       option.format = "f" + std::to_string(o);
+      option.storedBytes = below(3) * 100;
       option.bytes = below(1000);
       option.loss = below(1000) / 100.0;
       option.seconds = below(100) / 1000.0;
@@ -40,6 +41,7 @@ PlanProblem randomProblem(uint32_t seed) {
   problem.budgetBytes = problem.fixedBytes + below(int(largest) + 2);
   problem.fixedSeconds = 0.01;
   problem.lossPerSecond = below(3) * 5.0;
+  problem.lossPerStoredByte = below(2) * 1e-3;
   if (below(3) == 0)
     problem.maxSeconds = 0.01 + below(300) / 1000.0;
   return problem;

@@ -1,0 +1,289 @@
+#include "compiler/Plan/PlanText.h"
+
+#include "compiler/Plan/deployment_plan.pb.h"
+
+#include "llvm/ADT/Twine.h"
+
+#include <cmath>
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/text_format.h>
+#include <set>
+
+namespace gcompile {
+namespace {
+
+class FirstError final : public google::protobuf::io::ErrorCollector {
+public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string &message) override {
+    if (text.empty())
+      text = (llvm::Twine(line + 1) + ":" + llvm::Twine(column + 1) + ": " + message).str();
+  }
+  std::string text;
+};
+
+} // namespace
+
+static std::string str(std::string_view text) { return std::string(text); }
+
+static void writeOptions(const std::vector<PricedOption> &options,
+                         google::protobuf::RepeatedPtrField<plan::Option> *out) {
+  for (const PricedOption &option : options) {
+    plan::Option &written = *out->Add();
+    written.set_format(option.format);
+    written.set_bytes(option.bytes);
+    written.set_loss(option.loss);
+    written.set_seconds(option.seconds);
+  }
+}
+
+static void writeTensor(const PlannedTensor &tensor, plan::Tensor &out) {
+  out.set_name(tensor.name);
+  out.set_role(tensor.role);
+  if (tensor.layer >= 0)
+    out.set_layer(tensor.layer);
+  out.set_n(tensor.n);
+  out.set_k(tensor.k);
+  out.set_format(str(name(tensor.format)));
+  out.set_placement(tensor.placement);
+  out.set_bytes(tensor.bytes);
+  out.set_fixed(tensor.fixed);
+  writeOptions(tensor.options, out.mutable_options());
+}
+
+static void writeKv(const PlannedKv &kv, plan::KvCache &out) {
+  out.set_layer_type(kv.layerType);
+  out.set_k(str(name(kv.k)));
+  out.set_v(str(name(kv.v)));
+  out.set_layers(kv.layers);
+  out.set_heads(kv.heads);
+  out.set_head_dim(kv.headDim);
+  out.set_capacity(kv.capacity);
+  out.set_bytes(kv.bytes);
+  out.set_fixed(kv.fixed);
+  writeOptions(kv.options, out.mutable_options());
+}
+
+static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &out) {
+  out.set_version(planVersion);
+  out.set_model(plan.model);
+  out.set_target(plan.target);
+  out.set_context(plan.context);
+  for (const std::string &modality : plan.modalities)
+    out.add_modalities(modality);
+  out.set_objective(str(name(plan.objective)));
+  out.set_budget_bytes(plan.budgetBytes);
+  out.set_tables(str(name(plan.tables)));
+  out.set_table_cache_rows(plan.tableCacheRows);
+  out.set_prefill_chunk(plan.prefillChunk);
+  out.set_score_chunk(plan.scoreChunk);
+  plan::Memory &memory = *out.mutable_memory();
+  memory.set_weights(plan.memory.weights);
+  memory.set_tables(plan.memory.tables);
+  memory.set_kv_cache(plan.memory.kvCache);
+  memory.set_activations(plan.memory.activations);
+  memory.set_encoders(plan.memory.encoders);
+  memory.set_code(plan.memory.code);
+  memory.set_runtime(plan.memory.runtime);
+  plan::Predictions &predicted = *out.mutable_predicted();
+  if (use == PlanTextUse::File || !plan.predicted.measured) {
+    predicted.set_decode_tokens_per_second(plan.predicted.decodeTokensPerSecond);
+    predicted.set_prefill_tokens_per_second(plan.predicted.prefillTokensPerSecond);
+    predicted.set_first_token_seconds(plan.predicted.firstTokenSeconds);
+    predicted.set_decode_term(plan.predicted.decodeTerm);
+    predicted.set_prefill_term(plan.predicted.prefillTerm);
+  }
+  predicted.set_kl(plan.predicted.kl);
+  predicted.set_kl_low(plan.predicted.klLow);
+  predicted.set_kl_high(plan.predicted.klHigh);
+  out.mutable_optimality()->set_objective(plan.optimality.objective);
+  out.mutable_optimality()->set_bound(plan.optimality.bound);
+  out.mutable_optimality()->set_gap(plan.optimality.gap);
+  out.set_solver(plan.solver);
+}
+
+std::string planText(const Plan &plan, PlanTextUse use) {
+  plan::DeploymentPlan message;
+  writeHead(plan, use, message);
+  for (const PlannedKv &kv : plan.kvCaches)
+    writeKv(kv, *message.add_kv_caches());
+  for (const PlannedTensor &tensor : plan.tensors)
+    writeTensor(tensor, *message.add_tensors());
+  // One tensor and one option a line: diffs show decisions, not layout.
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetUseShortRepeatedPrimitives(true);
+  std::string body;
+  google::protobuf::io::StringOutputStream stream(&body);
+  printer.Print(message, &stream);
+  return "# gcompile plan; edit formats and replay it with --plan.\n"
+         "# proto-message: gcompile.plan.DeploymentPlan\n" +
+         body;
+}
+
+namespace {
+
+// Converts and checks; the first fault wins.
+class Reader {
+public:
+  Reader(llvm::StringRef origin) : origin(origin) {}
+
+  llvm::Error fault(const llvm::Twine &what) const {
+    return llvm::createStringError("plan '" + origin + "': " + what);
+  }
+
+  llvm::Error options(const google::protobuf::RepeatedPtrField<plan::Option> &in,
+                      std::vector<PricedOption> &out, llvm::StringRef owner) const {
+    if (in.size() > 256)
+      return fault("'" + owner + "' has more than 256 options");
+    for (const plan::Option &option : in) {
+      if (option.bytes() < 0 || !std::isfinite(option.loss()) || !std::isfinite(option.seconds()))
+        return fault("option '" + option.format() + "' of '" + owner +
+                     "' has a price that is no number or is negative");
+      out.push_back({option.format(), option.bytes(), option.loss(), option.seconds()});
+    }
+    return llvm::Error::success();
+  }
+
+  llvm::Error tensor(const plan::Tensor &in, Plan &out) {
+    if (!names.insert(in.name()).second)
+      return fault("tensor '" + in.name() + "' is named twice");
+    std::optional<WeightFormat> format = parseWeightFormat(in.format());
+    if (!format)
+      return fault("tensor '" + in.name() + "' has format '" + in.format() +
+                   "', which is no weight format");
+    if (in.placement() != "memory" && in.placement() != "storage")
+      return fault("tensor '" + in.name() + "' has placement '" + in.placement() +
+                   "', expected 'memory' or 'storage'");
+    if (in.n() <= 0 || in.k() <= 0 || in.n() > int64_t(1) << 32 || in.k() > int64_t(1) << 32 ||
+        in.bytes() < 0)
+      return fault("tensor '" + in.name() + "' has shape " + llvm::Twine(in.n()) + "x" +
+                   llvm::Twine(in.k()) + ", which is none");
+    PlannedTensor tensor;
+    tensor.name = in.name();
+    tensor.role = in.role();
+    tensor.layer = in.has_layer() ? in.layer() : -1;
+    tensor.n = in.n();
+    tensor.k = in.k();
+    tensor.format = *format;
+    tensor.placement = in.placement();
+    tensor.bytes = in.bytes();
+    tensor.fixed = in.fixed();
+    if (llvm::Error error = options(in.options(), tensor.options, in.name()))
+      return error;
+    out.tensorFormats[tensor.name] = tensor.format;
+    out.tensors.push_back(std::move(tensor));
+    return llvm::Error::success();
+  }
+
+  llvm::Error kvCache(const plan::KvCache &in, Plan &out) {
+    std::optional<KvFormat> k = parseKvFormat(in.k()), v = parseKvFormat(in.v());
+    bool local = in.layer_type() == "local";
+    if (!local && in.layer_type() != "global")
+      return fault("kv cache has layer type '" + in.layer_type() +
+                   "', expected 'local' or 'global'");
+    if (!k || !v)
+      return fault("kv cache '" + in.layer_type() + "' has formats '" + in.k() + "' and '" +
+                   in.v() + "', expected f32, f16, kv8 or kv4");
+    PlannedKv kv;
+    kv.layerType = in.layer_type();
+    kv.k = *k;
+    kv.v = *v;
+    kv.layers = in.layers();
+    kv.heads = in.heads();
+    kv.headDim = in.head_dim();
+    kv.capacity = in.capacity();
+    kv.bytes = in.bytes();
+    kv.fixed = in.fixed();
+    if (llvm::Error error = options(in.options(), kv.options, in.layer_type()))
+      return error;
+    for (const PlannedKv &other : out.kvCaches)
+      if (other.layerType == kv.layerType)
+        return fault("kv cache '" + in.layer_type() + "' is named twice");
+    (local ? out.localK : out.globalK) = *k;
+    (local ? out.localV : out.globalV) = *v;
+    (local ? out.localCapacity : out.globalCapacity) = kv.capacity;
+    out.kvCaches.push_back(std::move(kv));
+    return llvm::Error::success();
+  }
+
+private:
+  llvm::StringRef origin;
+  std::set<std::string> names;
+};
+
+} // namespace
+
+static void readNumbers(const plan::DeploymentPlan &in, Plan &out) {
+  const plan::Memory &memory = in.memory();
+  out.memory = {memory.weights(),  memory.tables(), memory.kv_cache(), memory.activations(),
+                memory.encoders(), memory.code(),   memory.runtime()};
+  const plan::Predictions &predicted = in.predicted();
+  out.predicted.decodeTokensPerSecond = predicted.decode_tokens_per_second();
+  out.predicted.prefillTokensPerSecond = predicted.prefill_tokens_per_second();
+  out.predicted.firstTokenSeconds = predicted.first_token_seconds();
+  out.predicted.decodeTerm = predicted.decode_term();
+  out.predicted.prefillTerm = predicted.prefill_term();
+  out.predicted.kl = predicted.kl();
+  out.predicted.klLow = predicted.kl_low();
+  out.predicted.klHigh = predicted.kl_high();
+  out.optimality = {in.optimality().objective(), in.optimality().bound(), in.optimality().gap()};
+  out.solver = in.solver();
+}
+
+llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
+  Reader reader(origin);
+  if (text.size() > 64 << 20)
+    return reader.fault("larger than 64 MiB");
+  plan::DeploymentPlan message;
+  google::protobuf::TextFormat::Parser parser;
+  FirstError error;
+  parser.RecordErrorsTo(&error);
+  parser.SetRecursionLimit(20);
+  if (!parser.ParseFromString(text.str(), &message))
+    return reader.fault(error.text);
+  if (message.version() < 1)
+    return reader.fault("it states no version: this is no plan");
+  if (message.version() > planVersion)
+    return reader.fault("version " + llvm::Twine(message.version()) +
+                        " is newer than this gcompile, which reads up to " +
+                        llvm::Twine(planVersion));
+
+  Plan plan;
+  plan.model = message.model();
+  plan.target = message.target();
+  plan.context = message.context();
+  plan.modalities.assign(message.modalities().begin(), message.modalities().end());
+  plan.budgetBytes = message.budget_bytes();
+  plan.tableCacheRows = message.table_cache_rows();
+  plan.prefillChunk = message.prefill_chunk();
+  plan.scoreChunk = message.score_chunk();
+  std::optional<Objective> objective = parseObjective(message.objective());
+  std::optional<TablePlacement> tables = parseTablePlacement(message.tables());
+  if (!objective)
+    return reader.fault("objective is '" + message.objective() +
+                        "', expected 'quality', 'speed' or 'balanced'");
+  if (!tables)
+    return reader.fault("tables is '" + message.tables() +
+                        "', expected 'none', 'memory' or 'storage'");
+  plan.objective = *objective;
+  plan.tables = *tables;
+  if (plan.context <= 0 || plan.context > 1 << 24)
+    return reader.fault("context is " + llvm::Twine(plan.context) + ", expected 1 to 2^24");
+  if (plan.prefillChunk <= 0 || plan.prefillChunk > 4096 || plan.scoreChunk <= 0 ||
+      plan.scoreChunk > 4096)
+    return reader.fault("chunks are " + llvm::Twine(plan.prefillChunk) + " and " +
+                        llvm::Twine(plan.scoreChunk) + ", expected 1 to 4096");
+  if (plan.budgetBytes < 0 || plan.tableCacheRows < 0 || plan.tableCacheRows > int64_t(1) << 32)
+    return reader.fault("budget and table cache rows must not be negative");
+  for (const plan::KvCache &kv : message.kv_caches())
+    if (llvm::Error fault = reader.kvCache(kv, plan))
+      return fault;
+  for (const plan::Tensor &tensor : message.tensors())
+    if (llvm::Error fault = reader.tensor(tensor, plan))
+      return fault;
+  readNumbers(message, plan);
+  return plan;
+}
+
+} // namespace gcompile
