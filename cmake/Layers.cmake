@@ -7,7 +7,7 @@
 # runtime    abi
 # ir         format
 # model      format                         (pure cost, memory, quality models and planning: no MLIR)
-# passes     ir format model
+# passes     ir format model abi        (abi: the layout of gc_call is written into code)
 # targets    passes ir format
 # compiler   everything but runtime's insides (abi, runtime's public API in compiler/Measure)
 set(GC_LAYER_abi "abi")
@@ -15,7 +15,7 @@ set(GC_LAYER_format "format")
 set(GC_LAYER_runtime "runtime;abi")
 set(GC_LAYER_ir "ir;format")
 set(GC_LAYER_model "model;format")
-set(GC_LAYER_passes "passes;ir;format;model")
+set(GC_LAYER_passes "passes;ir;format;model;abi")
 set(GC_LAYER_targets "targets;passes;ir;format")
 set(GC_LAYER_compiler "compiler;targets;passes;ir;format;model;abi")
 

@@ -29,6 +29,15 @@ inline constexpr llvm::StringLiteral targetAttrName = "kernel.target";
 // arguments until `kernel-to-loops` replaces it by loops over the tasks [begin, end).
 inline constexpr llvm::StringLiteral kernelFunctionAttrName = "kernel.function";
 
+// The operations that backends implement, as opposed to storage and launches.
+inline bool isKernel(mlir::Operation *op) {
+  return mlir::isa<AppendKvOp>(op) || (mlir::isa<mlir::DestinationStyleOpInterface>(op) &&
+                                       mlir::isa<KernelDialect>(op->getDialect()));
+}
+
+// The number of active rows of a kernel.
+mlir::Value activeRows(mlir::Operation *op);
+
 // Registers the one-shot bufferization of kernel operations.
 void registerBufferization(mlir::DialectRegistry &registry);
 

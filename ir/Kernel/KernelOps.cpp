@@ -1,6 +1,7 @@
 // Verifiers and memory effects of kernel operations.
 #include "ir/Kernel/Kernel.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
@@ -71,6 +72,14 @@ LogicalResult verifyCache(Operation *op, Value cache, StringRef kText, StringRef
 }
 
 } // namespace
+
+Value activeRows(Operation *op) {
+  return llvm::TypeSwitch<Operation *, Value>(op)
+      .Case<GatherRowsOp, QuantizeRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp, RopeTableOp,
+            RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp>(
+          [](auto kernel) { return kernel.getRows(); })
+      .Default([](Operation *) { return Value(); });
+}
 
 #define GCOMPILE_DPS_EFFECTS(OP)                                                                   \
   void OP::getEffects(Effects &effects) {                                                          \

@@ -1,4 +1,5 @@
-// gemma-apply-plan: writes a plan's decisions on weights and caches. Refuses weights that the plan does not name.
+// gemma-apply-plan: writes a plan's decisions on weights and caches. Refuses weights that the plan
+// does not name.
 #include "passes/Transforms/ApplyPlan.h"
 #include "passes/Passes.h"
 
@@ -25,16 +26,17 @@ struct ApplyPlan : impl::ApplyPlanBase<ApplyPlan> {
       if (decisions) {
         auto found = decisions->tensorFormats.find(weight.getSource());
         if (found == decisions->tensorFormats.end())
-          return weight.emitOpError() << "has no format in the plan (tensor '" << weight.getSource()
-                                      << "')";
+          return weight.emitOpError()
+                 << "has no format in the plan (tensor '" << weight.getSource() << "')";
         format = name(found->second);
       } else {
-        format = weight.getRole() == gemma::perLayerTableRole ? StringRef(table) : StringRef(weights);
+        format =
+            weight.getRole() == gemma::perLayerTableRole ? StringRef(table) : StringRef(weights);
       }
       std::optional<WeightFormat> parsed = parseWeightFormat(format);
       if (!parsed)
-        return weight.emitOpError() << "cannot take format '" << format
-                                    << "', which the registry does not know";
+        return weight.emitOpError()
+               << "cannot take format '" << format << "', which the registry does not know";
       if (weight.getRole() == gemma::perLayerTableRole && !isRowTableFormat(*parsed))
         return weight.emitOpError() << "is a row table and cannot take format '" << format << "'";
     }

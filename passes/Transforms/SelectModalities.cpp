@@ -1,5 +1,6 @@
-// gemma-select-modalities: the user keeps some of text, vision and audio; the weights of the others leave the module.
-// Fails when a dropped weight is still used, which would mean that the importer wired a tower into a text program.
+// gemma-select-modalities: the user keeps some of text, vision and audio; the weights of the others
+// leave the module. Fails when a dropped weight is still used, which would mean that the importer
+// wired a tower into a text program.
 #include "passes/Passes.h"
 
 using namespace mlir;

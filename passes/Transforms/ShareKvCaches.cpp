@@ -1,5 +1,6 @@
-// gemma-share-kv-caches: the last layers of E models project no keys and values; they read what the last owning layer of
-// their type wrote. Aliases are replaced by their donors, so that each remaining cache is memory.
+// gemma-share-kv-caches: the last layers of E models project no keys and values; they read what the
+// last owning layer of their type wrote. Aliases are replaced by their donors, so that each
+// remaining cache is memory.
 #include "passes/Passes.h"
 
 using namespace mlir;

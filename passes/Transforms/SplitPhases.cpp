@@ -1,6 +1,7 @@
-// gemma-split-phases: prefill and decode are separate programs over the same weights and caches. Prefill returns nothing,
-// so all that feeds no cache is dead: for E models the layers that share K and V (20 of 35 in E2B) and the head. Exact by construction:
-// only operations without effects and without users are erased.
+// gemma-split-phases: prefill and decode are separate programs over the same weights and caches.
+// Prefill returns nothing, so all that feeds no cache is dead: for E models the layers that share K
+// and V (20 of 35 in E2B) and the head. Exact by construction: only operations without effects and
+// without users are erased.
 #include "passes/Passes.h"
 
 using namespace mlir;
@@ -20,7 +21,8 @@ func::FuncOp cloneProgram(func::FuncOp forward, StringRef name, int64_t rows) {
   return program;
 }
 
-// An operation feeds a cache when it writes one or its results do; attention reads one, which nobody observes.
+// An operation feeds a cache when it writes one or its results do; attention reads one, which
+// nobody observes.
 int64_t eraseDeadOperations(func::FuncOp program) {
   int64_t erased = 0;
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(program.front()))) {

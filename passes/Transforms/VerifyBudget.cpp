@@ -11,7 +11,9 @@ namespace {
 
 constexpr int64_t tensorAlignment = 128; // GC_TENSOR_ALIGNMENT
 
-int64_t align(int64_t bytes) { return (bytes + tensorAlignment - 1) / tensorAlignment * tensorAlignment; }
+int64_t align(int64_t bytes) {
+  return (bytes + tensorAlignment - 1) / tensorAlignment * tensorAlignment;
+}
 
 // Bytes in memory of a weight; the per-layer table may lie on storage and is part of `other`.
 int64_t plannedBytes(gemma::WeightOp weight) {
@@ -20,7 +22,8 @@ int64_t plannedBytes(gemma::WeightOp weight) {
     return align(type.getNumElements() * 4);
   if (weight.getRole() == gemma::perLayerTableRole || !weight.getFormat())
     return 0;
-  return align(packedBytes(*parseWeightFormat(*weight.getFormat()), type.getDimSize(0), type.getDimSize(1)));
+  return align(
+      packedBytes(*parseWeightFormat(*weight.getFormat()), type.getDimSize(0), type.getDimSize(1)));
 }
 
 int64_t plannedBytes(gemma::KvCacheOp cache) {

@@ -1,0 +1,336 @@
+// gemma-to-kernel: each program becomes a function over static capacities
+//   (tokens: memref<Mxi32>, table_rows: memref<Mxi32>, table: memref<Bxi8>, logits:
+//   memref<MxVxf32>, rows: index, position: index)
+// whose operations are kernels on tensors; weights and caches are references, the logits buffer is
+// written by the last kernel.
+#include "passes/Passes.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace gcompile {
+#define GEN_PASS_DEF_GEMMATOKERNEL
+#include "passes/Passes.h.inc"
+
+namespace {
+
+// Quantized activations of one value for one activation group.
+struct Quantized {
+  Value codes, scales, sums;
+};
+
+class ProgramConverter {
+public:
+  ProgramConverter(func::FuncOp program, SymbolTable &symbols)
+      : program(program), symbols(symbols), builder(program.getContext()) {}
+
+  LogicalResult run();
+
+private:
+  using Handler = LogicalResult (ProgramConverter::*)(Operation *);
+
+  ShapedType shaped(Value value) { return cast<ShapedType>(value.getType()); }
+  int64_t columns(Value value) { return shaped(value).getDimSize(1); }
+  Value mapped(Value value) { return values.lookup(value); }
+
+  Value empty(Location loc, int64_t width, Type element) {
+    return tensor::EmptyOp::create(builder, loc, ArrayRef<int64_t>{capacity, width}, element);
+  }
+  // Where the kernel for `result` writes: the logits buffer when the program returns it.
+  Value destination(Location loc, Value result) {
+    return result == returned ? logits : empty(loc, columns(result), builder.getF32Type());
+  }
+  template <typename Op>
+  void define(Value result, Op kernel) {
+    if (!kernel->getResults().empty())
+      values[result] = kernel->getResult(0);
+  }
+  TypeRange resultTypes(Value out) {
+    if (!isa<RankedTensorType>(out.getType()))
+      return {};
+    resultTypeStorage = out.getType();
+    return TypeRange(resultTypeStorage);
+  }
+
+  gemma::WeightOp weightOp(FlatSymbolRefAttr name) {
+    return symbols.lookup<gemma::WeightOp>(name.getValue());
+  }
+  FailureOr<WeightFormat> formatOf(gemma::WeightOp weight) {
+    if (!weight.getFormat())
+      return weight.emitOpError("has no format; run gemma-apply-plan first");
+    return *parseWeightFormat(*weight.getFormat());
+  }
+  Value vectorWeight(Location loc, FlatSymbolRefAttr name) {
+    if (!name)
+      return {};
+    int64_t length = cast<ShapedType>(weightOp(name).getType()).getNumElements();
+    return kernel::WeightOp::create(builder, loc, MemRefType::get({length}, builder.getF32Type()),
+                                    name);
+  }
+  Value packedWeight(Location loc, gemma::WeightOp weight, WeightFormat format) {
+    auto type = cast<ShapedType>(weight.getType());
+    int64_t bytes = packedBytes(format, type.getDimSize(0), type.getDimSize(1));
+    return kernel::WeightOp::create(builder, loc, MemRefType::get({bytes}, builder.getI8Type()),
+                                    FlatSymbolRefAttr::get(weight.getSymNameAttr()));
+  }
+
+  LogicalResult convert(gemma::EmbedOp op);
+  LogicalResult convert(gemma::LinearOp op);
+  LogicalResult convert(gemma::RmsNormOp op);
+  LogicalResult convert(gemma::RopeOp op);
+  LogicalResult convert(gemma::AppendKvOp op);
+  LogicalResult convert(gemma::AttentionOp op);
+  LogicalResult convert(gemma::GatedGeluOp op);
+  LogicalResult convert(gemma::AddOp op);
+  LogicalResult convert(gemma::SoftCapOp op);
+  LogicalResult convertOperation(Operation *op);
+
+  Quantized quantize(Location loc, Value x, int64_t group);
+  FailureOr<gemma::KvCacheOp> plannedCache(Operation *op, StringRef name);
+  Value cacheMemory(Location loc, gemma::KvCacheOp cache);
+
+  func::FuncOp program;
+  SymbolTable &symbols;
+  OpBuilder builder;
+  int64_t capacity = 0;
+  Value returned; // of the gemma program; null for prefill
+  Value tokens, tableRows, table, logits, rows, position;
+  DenseMap<Value, Value> values;
+  DenseMap<std::pair<Value, int64_t>, Quantized> quantized;
+  DenseMap<Attribute, std::pair<Value, Value>> ropeTables; // by frequencies
+  Type resultTypeStorage;
+};
+
+LogicalResult ProgramConverter::convert(gemma::EmbedOp op) {
+  gemma::WeightOp weight = weightOp(op.getTableAttr());
+  FailureOr<WeightFormat> format = formatOf(weight);
+  if (failed(format))
+    return failure();
+  auto type = cast<ShapedType>(weight.getType());
+  bool rowTable = weight.getRole() == gemma::perLayerTableRole;
+  int64_t width = columns(op.getResult());
+  Value source = rowTable ? table : packedWeight(op.getLoc(), weight, *format);
+  Value out = destination(op.getLoc(), op.getResult());
+  define(op.getResult(),
+         kernel::GatherRowsOp::create(
+             builder, op.getLoc(), resultTypes(out), rowTable ? tableRows : tokens, source, out,
+             rows, name(*format), rowTable ? "row" : "packed", type.getDimSize(0), width,
+             op.getSlice(), type.getDimSize(1) / width, op.getScale()));
+  return success();
+}
+
+Quantized ProgramConverter::quantize(Location loc, Value x, int64_t group) {
+  Quantized &entry = quantized[{x, group}];
+  if (entry.codes)
+    return entry;
+  int64_t padded = (columns(x) + 63) / 64 * 64, groups = group ? padded / group : 1;
+  Value codes = empty(loc, padded, builder.getI8Type());
+  Value scales = empty(loc, groups, builder.getF32Type());
+  Value sums = empty(loc, groups, builder.getI32Type());
+  SmallVector<Type> types{codes.getType(), scales.getType(), sums.getType()};
+  auto kernel =
+      kernel::QuantizeRowsOp::create(builder, loc, types, x, codes, scales, sums, rows, group);
+  return entry = {kernel->getResult(0), kernel->getResult(1), kernel->getResult(2)};
+}
+
+LogicalResult ProgramConverter::convert(gemma::LinearOp op) {
+  Location loc = op.getLoc();
+  gemma::WeightOp weight = weightOp(op.getWeightAttr());
+  FailureOr<WeightFormat> format = formatOf(weight);
+  if (failed(format))
+    return failure();
+  Value x = mapped(op.getX()), packed = packedWeight(loc, weight, *format);
+  if (!info(*format).isInteger) {
+    Value out = destination(loc, op.getResult());
+    define(op.getResult(), kernel::MatmulFloatOp::create(builder, loc, resultTypes(out), x, packed,
+                                                         out, rows, name(*format)));
+    return success();
+  }
+  Quantized q = quantize(loc, x, info(*format).group);
+  Value out = destination(loc, op.getResult());
+  define(op.getResult(),
+         kernel::MatmulIntegerOp::create(builder, loc, resultTypes(out), q.codes, q.scales, q.sums,
+                                         packed, out, rows, name(*format), columns(op.getX())));
+  return success();
+}
+
+LogicalResult ProgramConverter::convert(gemma::RmsNormOp op) {
+  Value weight = vectorWeight(op.getLoc(), op.getWeightAttr());
+  Value out = destination(op.getLoc(), op.getResult());
+  define(op.getResult(), kernel::RmsNormOp::create(
+                             builder, op.getLoc(), resultTypes(out), mapped(op.getX()), weight, out,
+                             rows, op.getGroups(), op.getEpsilon(), op.getInputScale()));
+  return success();
+}
+
+LogicalResult ProgramConverter::convert(gemma::RopeOp op) {
+  Location loc = op.getLoc();
+  auto &[cosines, sines] = ropeTables[op.getFrequenciesAttr()];
+  if (!cosines) {
+    Value frequencies = vectorWeight(loc, op.getFrequenciesAttr());
+    int64_t half = shaped(frequencies).getDimSize(0);
+    Value c = empty(loc, half, builder.getF32Type()), s = empty(loc, half, builder.getF32Type());
+    SmallVector<Type> types{c.getType(), s.getType()};
+    auto kernel =
+        kernel::RopeTableOp::create(builder, loc, types, frequencies, c, s, rows, position);
+    cosines = kernel->getResult(0);
+    sines = kernel->getResult(1);
+  }
+  Value out = destination(loc, op.getResult());
+  define(op.getResult(), kernel::RopeOp::create(builder, loc, resultTypes(out), mapped(op.getX()),
+                                                cosines, sines, out, rows, op.getGroups()));
+  return success();
+}
+
+FailureOr<gemma::KvCacheOp> ProgramConverter::plannedCache(Operation *op, StringRef name) {
+  auto cache = symbols.lookup<gemma::KvCacheOp>(name);
+  if (cache.getDonor())
+    return op->emitOpError() << "uses cache @" << name
+                             << ", an alias; run gemma-share-kv-caches first";
+  if (!cache.getCapacity() || !cache.getKFormat() || !cache.getVFormat())
+    return op->emitOpError() << "uses cache @" << name
+                             << ", which is not planned; run gemma-apply-plan first";
+  return cache;
+}
+
+Value ProgramConverter::cacheMemory(Location loc, gemma::KvCacheOp cache) {
+  int64_t bytes = kvLayout(*parseKvFormat(*cache.getKFormat()), *parseKvFormat(*cache.getVFormat()),
+                           cache.getHeads(), cache.getHeadDim(), *cache.getCapacity())
+                      .bytes;
+  return kernel::CacheOp::create(builder, loc, MemRefType::get({bytes}, builder.getI8Type()),
+                                 FlatSymbolRefAttr::get(cache.getSymNameAttr()));
+}
+
+LogicalResult ProgramConverter::convert(gemma::AppendKvOp op) {
+  FailureOr<gemma::KvCacheOp> cache = plannedCache(op, op.getCache());
+  if (failed(cache))
+    return failure();
+  kernel::AppendKvOp::create(builder, op.getLoc(), mapped(op.getK()), mapped(op.getV()),
+                             cacheMemory(op.getLoc(), *cache), rows, position, *cache->getKFormat(),
+                             *cache->getVFormat(), cache->getHeads(), cache->getHeadDim(),
+                             *cache->getCapacity());
+  return success();
+}
+
+LogicalResult ProgramConverter::convert(gemma::AttentionOp op) {
+  FailureOr<gemma::KvCacheOp> cache = plannedCache(op, op.getCache());
+  if (failed(cache))
+    return failure();
+  Value memory = cacheMemory(op.getLoc(), *cache);
+  Value out = destination(op.getLoc(), op.getResult());
+  define(op.getResult(),
+         kernel::AttendOp::create(builder, op.getLoc(), resultTypes(out), mapped(op.getQ()), memory,
+                                  out, rows, position, *cache->getKFormat(), *cache->getVFormat(),
+                                  op.getHeads(), cache->getHeads(), cache->getHeadDim(),
+                                  *cache->getCapacity(), cache->getWindow()));
+  return success();
+}
+
+LogicalResult ProgramConverter::convert(gemma::GatedGeluOp op) {
+  Value out = destination(op.getLoc(), op.getResult());
+  define(op.getResult(),
+         kernel::GeluMulOp::create(builder, op.getLoc(), resultTypes(out), mapped(op.getGate()),
+                                   mapped(op.getUp()), out, rows));
+  return success();
+}
+
+LogicalResult ProgramConverter::convert(gemma::AddOp op) {
+  Value factor = vectorWeight(op.getLoc(), op.getFactorAttr());
+  Value out = destination(op.getLoc(), op.getResult());
+  define(op.getResult(),
+         kernel::AddOp::create(builder, op.getLoc(), resultTypes(out), mapped(op.getA()),
+                               mapped(op.getB()), factor, out, rows, op.getScale()));
+  return success();
+}
+
+LogicalResult ProgramConverter::convert(gemma::SoftCapOp op) {
+  Value out = destination(op.getLoc(), op.getResult());
+  define(op.getResult(), kernel::SoftCapOp::create(builder, op.getLoc(), resultTypes(out),
+                                                   mapped(op.getX()), out, rows, op.getCap()));
+  return success();
+}
+
+LogicalResult ProgramConverter::convertOperation(Operation *op) {
+  return TypeSwitch<Operation *, LogicalResult>(op)
+      .Case<gemma::EmbedOp, gemma::LinearOp, gemma::RmsNormOp, gemma::RopeOp, gemma::AppendKvOp,
+            gemma::AttentionOp, gemma::GatedGeluOp, gemma::AddOp, gemma::SoftCapOp>(
+          [&](auto typed) { return convert(typed); })
+      .Case<func::ReturnOp>([&](auto) { return success(); })
+      .Default([](Operation *other) {
+        return other->emitOpError("is no operation that a gemma program may hold");
+      });
+}
+
+LogicalResult ProgramConverter::run() {
+  auto rowsAttr = program->getAttrOfType<IntegerAttr>(gemma::rowsAttrName);
+  if (!rowsAttr)
+    return program.emitError("has no row capacity; run gemma-split-phases first");
+  capacity = rowsAttr.getInt();
+
+  Location loc = program.getLoc();
+  Block &old = program.front();
+  auto returnOp = cast<func::ReturnOp>(old.getTerminator());
+  returned = returnOp.getNumOperands() ? returnOp.getOperand(0) : Value();
+  if (returned && (isa<BlockArgument>(returned) || !returned.hasOneUse()))
+    return returnOp.emitError("must return a value that nothing else uses");
+
+  int64_t tableBytes = 1;
+  for (auto weight : program->getParentOfType<ModuleOp>().getOps<gemma::WeightOp>())
+    if (weight.getRole() == gemma::perLayerTableRole && weight.getFormat()) {
+      auto type = cast<ShapedType>(weight.getType());
+      // The slices of a row follow from the table's users; every one reads the same width.
+      for (auto embed : program.getOps<gemma::EmbedOp>())
+        if (embed.getTable() == weight.getSymName())
+          tableBytes =
+              type.getDimSize(0) *
+              rowTableRowBytes(*parseWeightFormat(*weight.getFormat()), columns(embed.getResult()),
+                               type.getDimSize(1) / columns(embed.getResult()));
+    }
+
+  Type index = builder.getIndexType();
+  SmallVector<Type> inputs{MemRefType::get({capacity}, builder.getI32Type()),
+                           MemRefType::get({capacity}, builder.getI32Type()),
+                           MemRefType::get({tableBytes}, builder.getI8Type())};
+  if (returned)
+    inputs.push_back(MemRefType::get({capacity, columns(returned)}, builder.getF32Type()));
+  inputs.append({index, index});
+
+  Block *block = new Block;
+  program.getBody().push_back(block);
+  for (Type input : inputs)
+    block->addArgument(input, loc);
+  tokens = block->getArgument(0);
+  tableRows = block->getArgument(1);
+  table = block->getArgument(2);
+  logits = returned ? block->getArgument(3) : Value();
+  rows = block->getArgument(inputs.size() - 2);
+  position = block->getArgument(inputs.size() - 1);
+  builder.setInsertionPointToEnd(block);
+  if (capacity == 1)
+    rows = arith::ConstantIndexOp::create(builder, loc, 1);
+
+  for (Operation &op : old)
+    if (failed(convertOperation(&op)))
+      return failure();
+  func::ReturnOp::create(builder, loc);
+
+  old.dropAllDefinedValueUses();
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(old)))
+    op.erase();
+  old.erase();
+  program.setFunctionType(builder.getFunctionType(inputs, {}));
+  return success();
+}
+
+struct GemmaToKernel : impl::GemmaToKernelBase<GemmaToKernel> {
+  void runOnOperation() override {
+    SymbolTable symbols(getOperation());
+    for (auto program : getOperation().getOps<func::FuncOp>())
+      if (program->hasAttr(gemma::programAttrName) &&
+          failed(ProgramConverter(program, symbols).run()))
+        return signalPassFailure();
+  }
+};
+} // namespace
+} // namespace gcompile
