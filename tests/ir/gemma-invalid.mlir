@@ -1,0 +1,88 @@
+// What the verifiers of the gemma dialect refuse, one case a section.
+// RUN: %gcompile-opt %s --split-input-file --verify-diagnostics
+
+// expected-error @+1 {{has type 'tensor<?x64xf32>', expected a vector or a matrix of static shape}}
+gemma.weight @w from "w" rows 0 : tensor<?x64xf32> {layer = 0, modality = "text", role = "q"}
+
+// -----
+// expected-error @+1 {{has format 'w3', which the registry does not know}}
+gemma.weight @w from "w" rows 0 : tensor<64x64xf32> {layer = 0, modality = "text", role = "q", format = "w3"}
+
+// -----
+// expected-error @+1 {{is a vector of format 'w8', expected 'f32'}}
+gemma.weight @w from "w" rows 0 : tensor<64xf32> {layer = 0, modality = "text", role = "norm", format = "w8"}
+
+// -----
+// expected-error @+1 {{needs 'theta' and 'pairs' exactly when its role is 'rope_frequencies'}}
+gemma.weight @w from "" rows 0 : tensor<8xf32> {layer = 0, modality = "text", role = "rope_frequencies"}
+
+// -----
+// expected-error @+1 {{has 1 heads of 15, expected at least 1 of an even size}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 15, window = 0}
+
+// -----
+// expected-error @+1 {{has format 'kv5', which the registry does not know}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 0, k_format = "kv5"}
+
+// -----
+// expected-error @+1 {{has a capacity of 100, expected a multiple of 64}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 0, capacity = 100}
+
+// -----
+// expected-error @+1 {{has a capacity of 64 for a window of 128}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 128, capacity = 64}
+
+// -----
+func.func @unknown_weight(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{names @nowhere, which is no gemma.weight}}
+  %y = gemma.linear %x, @nowhere : tensor<?x64xf32> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+gemma.weight @w from "w" rows 0 : tensor<64x48xf32> {layer = 0, modality = "text", role = "q"}
+func.func @wrong_columns(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{maps 64 to 64 columns with @w of type 'tensor<64x48xf32>'}}
+  %y = gemma.linear %x, @w : tensor<?x64xf32> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table"}
+func.func @slice_beyond(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{reads slice 2 of 64 columns from @t of type 'tensor<320x128xf32>'}}
+  %y = gemma.embed %tokens, @t {slice = 2, scale = 1.0 : f32} : tensor<?xi32> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+gemma.weight @n from "n" rows 0 : tensor<64xf32> {layer = 0, modality = "text", role = "norm"}
+func.func @norm_of_wrong_length(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{needs 16 values of @n, which has 64}}
+  %y = gemma.rms_norm %x weight @n {groups = 4, epsilon = 1.0e-6 : f32, input_scale = 1.0 : f32} : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+gemma.weight @f from "" rows 0 : tensor<16xf32> {layer = 0, modality = "text", role = "rope_frequencies", theta = 1.0e4 : f64, pairs = 16}
+func.func @rope_of_odd_groups(%x: tensor<?x60xf32>) -> tensor<?x60xf32> {
+  // expected-error @+1 {{splits rows of 60 into 4 groups of pairs}}
+  %y = gemma.rope %x, @f {groups = 4} : tensor<?x60xf32>
+  return %y : tensor<?x60xf32>
+}
+
+// -----
+gemma.kv_cache @kv {layer = 0, heads = 2, head_dim = 16, window = 0}
+func.func @heads_that_do_not_divide(%q: tensor<?x48xf32>) -> tensor<?x48xf32> {
+  // expected-error @+1 {{has 3 query heads on 2 kv heads of @kv}}
+  %y = gemma.attention %q, @kv {heads = 3} : tensor<?x48xf32>
+  return %y : tensor<?x48xf32>
+}
+
+// -----
+gemma.kv_cache @kv {layer = 0, heads = 2, head_dim = 16, window = 0}
+func.func @keys_of_wrong_width(%k: tensor<?x64xf32>) {
+  // expected-error @+1 {{has rows of 64, expected 32 for @kv}}
+  gemma.append_kv %k, %k, @kv : tensor<?x64xf32>, tensor<?x64xf32>
+  return
+}

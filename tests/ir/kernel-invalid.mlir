@@ -1,0 +1,86 @@
+// What the verifiers of the kernel dialect refuse, one case a section.
+// RUN: %gcompile-opt %s --split-input-file --verify-diagnostics
+
+func.func @unknown_format(%x: memref<4x64xf32>, %w: memref<16384xi8>, %rows: index) {
+  // expected-error @+1 {{names weight format 'w3', which the registry does not know}}
+  kernel.matmul_float %x, %w outs(%x) rows %rows {format = "w3"} : memref<4x64xf32>, memref<16384xi8>, memref<4x64xf32>
+  return
+}
+
+// -----
+func.func @integer_format_in_float_kernel(%x: memref<4x64xf32>, %w: memref<4608xi8>, %rows: index) {
+  // expected-error @+1 {{has integer format 'w8'; use kernel.matmul_integer}}
+  kernel.matmul_float %x, %w outs(%x) rows %rows {format = "w8"} : memref<4x64xf32>, memref<4608xi8>, memref<4x64xf32>
+  return
+}
+
+// -----
+func.func @float_format_in_integer_kernel(%c: memref<4x64xi8>, %s: memref<4x1xf32>, %u: memref<4x1xi32>, %w: memref<16384xi8>, %y: memref<4x64xf32>, %rows: index) {
+  // expected-error @+1 {{has float format 'f32'; use kernel.matmul_float}}
+  kernel.matmul_integer %c, %s, %u, %w outs(%y) rows %rows {format = "f32", columns = 64} : memref<4x64xi8>, memref<4x1xf32>, memref<4x1xi32>, memref<16384xi8>, memref<4x64xf32>
+  return
+}
+
+// -----
+// 64 columns of f32 need a panel of 256 · 64 bytes.
+func.func @too_few_weight_bytes(%x: memref<4x64xf32>, %w: memref<16383xi8>, %rows: index) {
+  // expected-error @+1 {{weights has type 'memref<16383xi8>', expected shape 16384}}
+  kernel.matmul_float %x, %w outs(%x) rows %rows {format = "f32"} : memref<4x64xf32>, memref<16383xi8>, memref<4x64xf32>
+  return
+}
+
+// -----
+func.func @codes_without_padding(%x: memref<4x60xf32>, %c: memref<4x60xi8>, %s: memref<4x1xf32>, %u: memref<4x1xi32>, %rows: index) {
+  // expected-error @+1 {{codes has type 'memref<4x60xi8>', expected shape 4x64}}
+  kernel.quantize_rows %x outs(%c, %s, %u) rows %rows {group = 0} : memref<4x60xf32>, memref<4x60xi8>, memref<4x1xf32>, memref<4x1xi32>
+  return
+}
+
+// -----
+func.func @one_scale_for_two_groups(%x: memref<4x64xf32>, %c: memref<4x64xi8>, %s: memref<4x1xf32>, %u: memref<4x2xi32>, %rows: index) {
+  // expected-error @+1 {{scales has type 'memref<4x1xf32>', expected shape 4x2}}
+  kernel.quantize_rows %x outs(%c, %s, %u) rows %rows {group = 32} : memref<4x64xf32>, memref<4x64xi8>, memref<4x1xf32>, memref<4x2xi32>
+  return
+}
+
+// -----
+func.func @groups_that_do_not_divide(%x: memref<4x64xf32>, %rows: index) {
+  // expected-error @+1 {{splits rows of 64 into 3 groups}}
+  kernel.rms_norm %x outs(%x) rows %rows {groups = 3, epsilon = 1.0e-6 : f32, input_scale = 1.0 : f32} : memref<4x64xf32>, memref<4x64xf32>
+  return
+}
+
+// -----
+func.func @query_heads_on_kv_heads(%q: memref<4x48xf32>, %cache: memref<16384xi8>, %rows: index, %position: index) {
+  // expected-error @+1 {{has 3 query heads on 2 kv heads}}
+  kernel.attend %q, %cache outs(%q) rows %rows position %position {k_format = "f32", v_format = "f32", heads = 3, kv_heads = 2, head_dim = 16, capacity = 64, window = 0} : memref<4x48xf32>, memref<16384xi8>, memref<4x48xf32>
+  return
+}
+
+// -----
+func.func @ring_of_odd_capacity(%k: memref<4x16xf32>, %cache: memref<12800xi8>, %rows: index, %position: index) {
+  // expected-error @+1 {{has a cache of 100 slots, expected a multiple of 64}}
+  kernel.append_kv %k, %k into %cache rows %rows position %position {k_format = "f32", v_format = "f32", heads = 1, head_dim = 16, capacity = 100} : memref<4x16xf32>, memref<4x16xf32>, memref<12800xi8>
+  return
+}
+
+// -----
+func.func @cache_of_wrong_bytes(%k: memref<4x16xf32>, %cache: memref<8192xi8>, %rows: index, %position: index) {
+  // expected-error @+1 {{cache has type 'memref<8192xi8>', expected shape 16384}}
+  kernel.append_kv %k, %k into %cache rows %rows position %position {k_format = "f32", v_format = "f32", heads = 1, head_dim = 16, capacity = 128} : memref<4x16xf32>, memref<4x16xf32>, memref<8192xi8>
+  return
+}
+
+// -----
+func.func @table_layout(%i: memref<4xi32>, %t: memref<81920xi8>, %y: memref<4x64xf32>, %rows: index) {
+  // expected-error @+1 {{has layout 'diagonal', expected 'packed' or 'row'}}
+  kernel.gather_rows %i, %t outs(%y) rows %rows {format = "f32", layout = "diagonal", table_rows = 320, columns = 64, slice = 0, slices = 1, scale = 1.0 : f32} : memref<4xi32>, memref<81920xi8>, memref<4x64xf32>
+  return
+}
+
+// -----
+func.func @slice_beyond(%i: memref<4xi32>, %t: memref<81920xi8>, %y: memref<4x64xf32>, %rows: index) {
+  // expected-error @+1 {{reads slice 5 of 5}}
+  kernel.gather_rows %i, %t outs(%y) rows %rows {format = "bf16", layout = "row", table_rows = 320, columns = 64, slice = 5, slices = 5, scale = 1.0 : f32} : memref<4xi32>, memref<81920xi8>, memref<4x64xf32>
+  return
+}
