@@ -1,0 +1,183 @@
+#include "compiler/Import/ImportModel.h"
+
+#include "compiler/Import/HostileJson.h"
+#include "compiler/Import/InputFile.h"
+
+#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using llvm::Error;
+using llvm::Expected;
+using llvm::StringRef;
+
+namespace gcompile {
+
+namespace {
+
+constexpr uint64_t smallFile = uint64_t{1} << 24;
+constexpr uint64_t tokenizerFile = uint64_t{1} << 28;
+
+// The text of a file in `folder`; nothing when there is none.
+Expected<std::optional<std::string>> readOptional(StringRef folder, StringRef name,
+                                                  uint64_t limit) {
+  llvm::SmallString<256> path(folder);
+  llvm::sys::path::append(path, name);
+  if (!llvm::sys::fs::exists(path))
+    return std::nullopt;
+  Expected<std::string> text = readTextFile(path, name, limit);
+  if (!text)
+    return text.takeError();
+  return std::optional<std::string>(std::move(*text));
+}
+
+// A name for manifests: of the folder, or of the repository when the folder is a snapshot in the
+// Hugging Face cache (…/models--google--gemma-4-E2B-it/snapshots/HASH). Letters, digits and "._-"
+// only, at most 63 of them.
+std::string nameOf(StringRef folder) {
+  llvm::SmallString<256> real;
+  if (llvm::sys::fs::real_path(folder, real))
+    real = folder;
+  StringRef chosen = llvm::sys::path::filename(real);
+  for (auto part = llvm::sys::path::begin(real), end = llvm::sys::path::end(real); part != end;
+       ++part)
+    if (part->starts_with("models--"))
+      chosen = part->substr(part->rfind("--") + 2);
+  std::string name;
+  for (char character : chosen.take_front(63))
+    name += llvm::isAlnum(character) || StringRef("._-").contains(character) ? character : '_';
+  return name.empty() ? "model" : name;
+}
+
+Error readTokenizer(StringRef folder, ImportedModel &model) {
+  auto text = readOptional(folder, "tokenizer.json", tokenizerFile);
+  if (!text)
+    return text.takeError();
+  if (!*text) {
+    model.notes.push_back(
+        "the checkpoint has no tokenizer.json; the artifact will take token ids only");
+    return Error::success();
+  }
+  Expected<TokenizerData> tokenizer = parseTokenizerJson(**text, model.config.vocabulary);
+  if (!tokenizer)
+    return tokenizer.takeError();
+  model.tokenizer = std::move(*tokenizer);
+  return Error::success();
+}
+
+Error readChatTemplate(StringRef folder, ImportedModel &model) {
+  auto own = readOptional(folder, "chat_template.jinja", smallFile);
+  if (!own)
+    return own.takeError();
+  if (*own) {
+    model.chatTemplate = std::move(**own);
+  } else {
+    // Older saves keep it inside one of these, under the same key.
+    for (StringRef name : {"tokenizer_config.json", "chat_template.json"}) {
+      auto text = readOptional(folder, name, smallFile);
+      if (!text)
+        return text.takeError();
+      if (!*text || !model.chatTemplate.empty())
+        continue;
+      Expected<std::string> inner = chatTemplateOfTokenizerConfig(**text);
+      if (!inner)
+        return inner.takeError();
+      model.chatTemplate = std::move(*inner);
+    }
+  }
+  if (model.chatTemplate.empty()) {
+    model.notes.push_back("the checkpoint has no chat template; --chat will not be available");
+    return Error::success();
+  }
+  ChatTemplate reduced = reduceChatTemplate(model.chatTemplate);
+  model.turns = reduced.form;
+  if (!reduced.note.empty())
+    model.notes.push_back(reduced.note);
+  return Error::success();
+}
+
+Error resolve(ImportedModel &model) {
+  Expected<TextTensors> tensors = resolveTextTensors(*model.checkpoint, model.config);
+  if (!tensors)
+    return tensors.takeError();
+  llvm::append_range(model.notes, tensors->notes);
+  model.tensors = std::move(*tensors);
+  return Error::success();
+}
+
+Expected<ImportedModel> importFolder(StringRef folder, StringRef weights,
+                                     const ImportOptions &options) {
+  ImportedModel model;
+  auto configText = readOptional(folder, "config.json", smallFile);
+  if (!configText)
+    return configText.takeError();
+  if (!*configText)
+    return importError("there is no config.json in " + inQuotes(folder) +
+                       "; give the folder of a Gemma 4 checkpoint");
+  auto generationText = readOptional(folder, "generation_config.json", smallFile);
+  if (!generationText)
+    return generationText.takeError();
+  Expected<ModelConfig> config =
+      parseModelConfig(**configText, *generationText ? StringRef(**generationText) : StringRef());
+  if (!config)
+    return config.takeError();
+  model.config = std::move(*config);
+  model.name = model.config.name = nameOf(folder);
+  if (Error error = readTokenizer(folder, model))
+    return std::move(error);
+  if (Error error = readChatTemplate(folder, model))
+    return std::move(error);
+  if (options.syntheticSeed) {
+    model.checkpoint = makeSyntheticCheckpoint(model.config, *options.syntheticSeed);
+  } else {
+    if (!model.config.quantMethod.empty())
+      return importError("the checkpoint is quantized (quant_method " +
+                         inQuotes(model.config.quantMethod) +
+                         "), which is not read; give the bf16 checkpoint it was made from");
+    Expected<std::unique_ptr<Checkpoint>> checkpoint = openSafetensors(weights);
+    if (!checkpoint)
+      return checkpoint.takeError();
+    model.checkpoint = std::move(*checkpoint);
+  }
+  if (Error error = resolve(model))
+    return std::move(error);
+  return model;
+}
+
+Expected<ImportedModel> importPreset(StringRef name, const ImportOptions &options) {
+  Expected<ModelConfig> config = loadPreset(name);
+  if (!config)
+    return config.takeError();
+  ImportedModel model;
+  model.config = std::move(*config);
+  model.name = model.config.name;
+  if (options.syntheticSeed) {
+    model.checkpoint = makeSyntheticCheckpoint(model.config, *options.syntheticSeed);
+    if (Error error = resolve(model))
+      return std::move(error);
+  }
+  return model;
+}
+
+} // namespace
+
+Expected<ImportedModel> importModel(StringRef source, const ImportOptions &options) {
+  llvm::sys::fs::file_status status;
+  bool exists = !llvm::sys::fs::status(source, status) && llvm::sys::fs::exists(status);
+  if (!exists && isPresetName(source))
+    return importPreset(source, options);
+  if (!exists)
+    return importError(inQuotes(source) +
+                       " is neither a file or folder nor a preset; presets are " +
+                       llvm::join(presetNames(), ", "));
+  if (llvm::sys::fs::is_directory(status))
+    return importFolder(source, source, options);
+  if (!source.ends_with(".safetensors"))
+    return importError(inQuotes(source) +
+                       " is not a folder or a .safetensors file, which is what can be imported");
+  StringRef folder = llvm::sys::path::parent_path(source);
+  return importFolder(folder.empty() ? "." : folder, source, options);
+}
+
+} // namespace gcompile
