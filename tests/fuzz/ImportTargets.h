@@ -1,0 +1,89 @@
+// What the fuzzers of the import call with arbitrary bytes; shared with the unit test that runs the
+// kept corpus. Beyond not crashing, whatever is accepted has to be consistent, which is asserted by
+// abort().
+#pragma once
+
+#include "compiler/Import/ChatTemplate.h"
+#include "compiler/Import/Gemma4Tensors.h"
+#include "compiler/Import/Safetensors.h"
+#include "compiler/Import/TokenizerData.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace gcompile {
+
+inline void require(bool condition) {
+  if (!condition)
+    std::abort();
+}
+
+// A whole file: header length, header, data. Also as an index.
+inline void fuzzSafetensors(llvm::StringRef bytes) {
+  if (auto index = parseSafetensorsIndex(bytes, "fuzz")) {
+    for (const auto &[tensor, file] : *index)
+      require(file.find('/') == std::string::npos && file.find('\0') == std::string::npos);
+  } else {
+    llvm::consumeError(index.takeError());
+  }
+  uint64_t length = 0;
+  if (bytes.size() < 8)
+    return;
+  std::memcpy(&length, bytes.data(), 8);
+  llvm::StringRef rest = bytes.drop_front(8);
+  if (length > rest.size())
+    return;
+  uint64_t dataBytes = rest.size() - length;
+  auto tensors = parseSafetensorsHeader(rest.take_front(length), dataBytes, "fuzz");
+  if (!tensors) {
+    llvm::consumeError(tensors.takeError());
+    return;
+  }
+  uint64_t total = 0;
+  for (const TensorInfo &tensor : *tensors) {
+    require(tensor.offset <= dataBytes && tensor.bytes <= dataBytes - tensor.offset);
+    require(static_cast<uint64_t>(tensor.elements() * tensorTypeBytes(tensor.type)) ==
+            tensor.bytes);
+    total += tensor.bytes;
+  }
+  require(total == dataBytes);
+}
+
+// config.json, and after a zero byte generation_config.json.
+inline void fuzzConfig(llvm::StringRef bytes) {
+  auto [configText, generationText] = bytes.split('\0');
+  auto config = parseModelConfig(configText, generationText);
+  if (!config) {
+    llvm::consumeError(config.takeError());
+    return;
+  }
+  for (const TensorSpec &spec : expectedTextTensors(*config))
+    require(spec.elements() > 0);
+  require(countTextParameters(*config) > 0);
+  for (int64_t layer = 0; layer < config->layerCount(); ++layer) {
+    const LayerConfig &entry = config->layers[layer];
+    require(entry.kvDonor <= layer && config->layers[entry.kvDonor].ownsKv);
+    require(config->heads % entry.kvHeads == 0);
+  }
+}
+
+inline void fuzzTokenizer(llvm::StringRef bytes) {
+  auto data = parseTokenizerJson(bytes, 300);
+  if (!data) {
+    llvm::consumeError(data.takeError());
+    return;
+  }
+  require(data->pieces.size() <= 300 && data->merges.size() == data->merged.size());
+  for (size_t rank = 0; rank < data->merges.size(); ++rank)
+    require(data->pieces[data->merges[rank].first] + data->pieces[data->merges[rank].second] ==
+            data->pieces[data->merged[rank]]);
+}
+
+inline void fuzzTemplate(llvm::StringRef bytes) {
+  ChatTemplate reduced = reduceChatTemplate(bytes);
+  require((reduced.form.present == 1) == reduced.note.empty());
+  require(std::memchr(reduced.form.generation_prompt, 0, sizeof reduced.form.generation_prompt));
+  llvm::consumeError(chatTemplateOfTokenizerConfig(bytes).takeError());
+}
+
+} // namespace gcompile
