@@ -4,6 +4,7 @@ import os
 import random
 import struct
 
+import gc_artifact
 import gc_e2e as gc
 
 report = gc.Report()
@@ -55,6 +56,56 @@ for field, offset, value in (("offset", 8, 1 << 60), ("offset", 8, 1), ("bytes",
         if field == "checksum" and SECTIONS[index][0] in (WEIGHTS, TABLE):
             continue
         refused(f"section {index}: {field} {value}", patched(64 + 32 * index + offset, struct.pack("<I" if field == "kind" else "<Q", value)))
+
+# --- lies under true checksums: found by the reader's own checks, before anything relies on them ---
+for text, wanted in ((b"", 0xEF46DB3751D8E999), (b"a", 0xD24EC4F1A98C6E5B), (b"Nobody inspects the spammish repetition", 0xFBCEA83C8A378BF1)):
+    report.equal(f"published XXH64 of {len(text)} bytes", gc_artifact.xxh64(text), wanted)
+sealed = gc_artifact.Artifact(GOOD)
+small = [i for i in range(COUNT) if sealed.end_of(i) - sealed.section(i)[1] < (1 << 20)]
+report.equal("checksums as documented: header", sealed.header_checksum(), struct.unpack_from("<Q", GOOD, 32)[0])
+report.equal("checksums as documented: sections", [sealed.section_checksum(i) for i in small], [sealed.section(i)[3] for i in small])
+manifest = sealed.index_of(gc_artifact.MANIFEST)
+code = sealed.index_of(gc_artifact.CODE)
+HUGE = 1 << 60
+for fields in ({"vocabulary": 0}, {"vocabulary": 0xFFFFFFFF}, {"context": 0}, {"kv_bytes": HUGE}, {"weights_bytes": HUGE}, {"table_placement": 9}, {"table_rows": HUGE},
+               {"table_row_bytes": HUGE}, {"table_rows": 1 << 32, "table_row_bytes": 1 << 32}, {"variant_count": 0}, {"variant_count": 9}, {"variant_count": 0xFFFFFFFF},
+               {"stop_token_count": 17}, {"suppressed_token_count": 65}, {"variant_0_section": 63}, {"variant_0_section": 0xFFFFFFFF}, {"variant_0_section": manifest},
+               {"variant_0_prefill_offset": HUGE}, {"variant_0_decode_offset": sealed.section(code)[2]}, {"variant_0_score_offset": (1 << 64) - 8},
+               {"variant_0_decode_arena": HUGE}, {"variant_0_prefill_rows": 0}, {"variant_0_prefill_rows": HUGE}, {"variant_0_score_rows": 0}, {"turn_start": b"x" * 32}):
+    lie = gc_artifact.Artifact(GOOD)
+    # All variants lie, so that the one which is chosen here does too.
+    for name, value in fields.items():
+        lie.set_manifest(**{name: value})
+        if name.startswith("variant_0"):
+            form, offset = gc_artifact.FIELDS[name]
+            start = lie.section(manifest)[1]
+            for variant in range(1, lie.get_manifest("variant_count")):
+                struct.pack_into("<" + form, lie.data, start + offset + 80 * variant, value)
+    refused(f"manifest: {', '.join(f'{k} {v}' for k, v in fields.items())}", lie.seal(manifest), *(("--chat", "-p", "x", "-n", "1") if "turn_start" in fields else ()))
+for title, index, fields in (("a section that begins beyond the file", COUNT - 1, {"offset": 1 << 40}), ("a section longer than the file", COUNT - 1, {"size": 1 << 40}),
+                             ("a section whose end wraps around", COUNT - 1, {"size": (1 << 64) - 65536}), ("a section inside the header", 1, {"offset": 0}),
+                             ("two manifests", 1, {"kind": 1}), ("no manifest", manifest, {"kind": 2}), ("no weights", sealed.index_of(gc_artifact.WEIGHTS), {"kind": 2}),
+                             ("a manifest of 8 bytes", manifest, {"size": 8}), ("sections that overlap", 1, {"offset": sealed.section(0)[1]})):
+    lie = gc_artifact.Artifact(GOOD)
+    lie.set_section(index, **fields)
+    try:
+        data = lie.seal(*[i for i in small if i == index and not {"offset"} & set(fields)])
+    except (struct.error, IndexError):
+        data = lie.seal()
+    refused(f"section table: {title}", data)
+tokenizer = sealed.index_of(gc_artifact.TOKENIZER)
+random.seed(5)
+crashed = []
+for round_ in range(60):
+    lie = gc_artifact.Artifact(GOOD)
+    _, start, size, _ = lie.section(tokenizer)
+    for _ in range(random.choice((1, 3))):
+        position = random.choice((random.randrange(0, min(size, 256)), random.randrange(size))) & ~3
+        struct.pack_into("<I", lie.data, start + position, random.choice((0, 1, 0xFFFFFFFF, 0x7FFFFFFF, size, random.getrandbits(32))))
+    result = attempt(lie.seal(tokenizer), "-p", "Hello there, caf\u00e9", "-n", "2", "--temperature", "0")
+    if result.code not in (0, 1):
+        crashed.append((round_, result.code, result.stderr[:100]))
+report.equal("sealed lies in the tokenizer that crash a run", crashed, [])
 
 # --- cut and lengthened ---
 for length in sorted({1, 7, 8, 63, 64, 100, 64 + 32 * COUNT, 65536, len(GOOD) // 2, len(GOOD) - 65536, len(GOOD) - 1}):
