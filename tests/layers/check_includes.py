@@ -32,7 +32,7 @@ class Rule:
 # The first rule whose folder contains the file applies: most specific first.
 RULES = [
     Rule("runtime/abi", roots=("runtime/abi",), system={"stddef.h", "stdint.h"}, why="the contract is plain C"),
-    Rule("runtime/include", roots=("runtime/include", "runtime/abi"), system=FREESTANDING, why="the public interface is plain C"),
+    Rule("runtime/include", roots=("runtime/include", "runtime/abi", "gcompile"), system=FREESTANDING, why="the public interface is plain C"),
     Rule("runtime/core", roots=("runtime/core", "runtime/abi", "runtime/include"), system=FREESTANDING,
          why="runtime/core runs without an operating system and never allocates"),
     Rule("runtime", roots=("runtime",), banned_system=RUNTIME_CONTAINERS, why="the runtime depends on libc and libm alone"),
