@@ -1,0 +1,90 @@
+// One task per tensor; sums run over its rows in order.
+#include "compiler/Quantize/MeasureError.h"
+#include "ir/Format/Pack.h"
+
+#include "llvm/ADT/Twine.h"
+
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+#include <mutex>
+
+using namespace llvm;
+
+namespace gcompile {
+namespace {
+
+Expected<std::vector<double>> measure(const Checkpoint &checkpoint, const MeasureItem &item,
+                                      const MeasureOptions &options) {
+  const TensorInfo &tensor = *item.tensor;
+  int64_t columns = tensor.columns();
+  if (item.slices <= 0 || columns % item.slices != 0)
+    return createStringError(inconvertibleErrorCode(),
+                             "tensor '" + tensor.name + "' has " + Twine(columns) +
+                                 " columns, which " + Twine(item.slices) + " slices do not divide");
+  int64_t sliceColumns = columns / item.slices;
+  std::vector<PackError> sums(item.formats.size());
+  std::vector<float> row(columns);
+  for (int64_t index : sampledRows(tensor.rows(), options.sampleRows)) {
+    if (options.cancel && options.cancel->load(std::memory_order_relaxed))
+      return createStringError(inconvertibleErrorCode(), "interrupted while formats were measured");
+    if (Error error = checkpoint.readRowsAsFloat(tensor, index, 1, row))
+      return std::move(error);
+    for (size_t format = 0; format < item.formats.size(); ++format)
+      for (int64_t slice = 0; slice < item.slices; ++slice)
+        sums[format] +=
+            measureRow(item.formats[format], sliceColumns, row.data() + slice * sliceColumns);
+  }
+  std::vector<double> result;
+  for (const PackError &sum : sums)
+    result.push_back(sum.relative());
+  return result;
+}
+
+} // namespace
+
+std::vector<int64_t> sampledRows(int64_t rows, int64_t sampleRows) {
+  int64_t count = std::min(rows, std::max<int64_t>(1, sampleRows));
+  std::vector<int64_t> sample;
+  // The middle of each of `count` equal parts.
+  for (int64_t i = 0; i < count; ++i)
+    sample.push_back((2 * i + 1) * rows / (2 * count));
+  return sample;
+}
+
+Expected<std::vector<std::vector<double>>> measureErrors(const Checkpoint &checkpoint,
+                                                         ArrayRef<MeasureItem> items,
+                                                         const MeasureOptions &options) {
+  std::vector<std::vector<double>> results(items.size());
+  std::mutex mutex;
+  size_t firstFailed = items.size();
+  Error failure = Error::success();
+  unsigned jobs = options.jobs ? options.jobs : tbb::this_task_arena::max_concurrency();
+  tbb::global_control control(tbb::global_control::max_allowed_parallelism, jobs);
+  tbb::task_arena arena(static_cast<int>(jobs));
+  arena.execute([&] {
+    tbb::parallel_for(size_t(0), items.size(), [&](size_t i) {
+      Expected<std::vector<double>> result = measure(checkpoint, items[i], options);
+      if (result) {
+        results[i] = std::move(*result);
+        return;
+      }
+      // Of several failures, the first in order is told.
+      std::lock_guard lock(mutex);
+      if (i < firstFailed) {
+        consumeError(std::move(failure));
+        failure = result.takeError();
+        firstFailed = i;
+      } else {
+        consumeError(result.takeError());
+      }
+    });
+  });
+  if (failure)
+    return std::move(failure);
+  return results;
+}
+
+} // namespace gcompile

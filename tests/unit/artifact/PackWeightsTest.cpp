@@ -1,0 +1,319 @@
+// The pipeline against the plain packers, and its promises: bytes and sums independent of threads,
+// bounded work in flight, first error in order, nothing left of an interrupted run.
+#include "compiler/Quantize/PackWeights.h"
+#include "compiler/Artifact/ArtifactWriter.h"
+#include "compiler/Quantize/MeasureError.h"
+
+#include "MemoryCheckpoint.h"
+#include "TemporaryFolder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <thread>
+
+using namespace gcompile;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+namespace {
+
+PackItem itemOf(const TensorInfo &tensor, WeightFormat format, PackKind kind = PackKind::Matrix) {
+  PackItem item;
+  item.kind = kind;
+  item.format = format;
+  item.sources = {{&tensor}};
+  return item;
+}
+
+uint64_t bytesOf(const PackItem &item) { return llvm::cantFail(packedItemBytes(item)); }
+
+// Packs into one buffer; the error text, or "" .
+std::string packInto(std::vector<uint8_t> &out, const Checkpoint &checkpoint,
+                     std::vector<PackItem> &items, const PackOptions &options = {},
+                     std::vector<PackError> *errors = nullptr) {
+  uint64_t end = 0;
+  for (PackItem &item : items) {
+    item.offset = end;
+    end += (bytesOf(item) + 127) / 128 * 128;
+  }
+  out.assign(end, 0);
+  auto result = packWeights(
+      checkpoint, items,
+      [&](unsigned, uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
+        EXPECT_LE(offset + bytes.size(), out.size());
+        std::copy(bytes.begin(), bytes.end(), out.begin() + static_cast<long>(offset));
+        return llvm::Error::success();
+      },
+      options);
+  if (!result)
+    return llvm::toString(result.takeError());
+  if (errors)
+    *errors = *result;
+  return "";
+}
+
+TEST(PackWeights, MatrixEqualsThePlainPacker) {
+  MemoryCheckpoint checkpoint;
+  // More than one task: 1 MiB of floats are 4 panels of 1000 columns; the last panel is partial.
+  const TensorInfo &tensor = checkpoint.add("m", {600, 1000});
+  std::vector<float> values = checkpoint.values(tensor);
+  for (const WeightFormatInfo &format : weightFormats()) {
+    std::vector<uint8_t> expected(packedBytes(format.format, 600, 1000)), out;
+    PackError error = packMatrix(format.format, 600, 1000, values.data(), expected);
+    std::vector<PackItem> items = {itemOf(tensor, format.format)};
+    ASSERT_EQ(bytesOf(items[0]), expected.size());
+    std::vector<PackError> errors;
+    ASSERT_EQ(packInto(out, checkpoint, items, {}, &errors), "");
+    out.resize(expected.size());
+    EXPECT_TRUE(out == expected) << format.name;
+    EXPECT_NEAR(errors[0].squaredError, error.squaredError, 1e-12 * error.squaredSum);
+    EXPECT_NEAR(errors[0].squaredSum, error.squaredSum, 1e-12 * error.squaredSum);
+  }
+}
+
+TEST(PackWeights, RowRangesAndStackedSources) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(2);
+  const TensorInfo &a = checkpoint.add("a", {300, 64}), &b = checkpoint.add("b", {50, 64});
+  PackItem item = itemOf(a, WeightFormat::W8);
+  item.sources = {{&a, 10, 100}, {&b, 0, -1}, {&a, 290, -1}};
+  std::vector<float> va = checkpoint.values(a), vb = checkpoint.values(b), stacked;
+  stacked.insert(stacked.end(), va.begin() + 10 * 64, va.begin() + 110 * 64);
+  stacked.insert(stacked.end(), vb.begin(), vb.end());
+  stacked.insert(stacked.end(), va.begin() + 290 * 64, va.end());
+  std::vector<uint8_t> expected(packedBytes(WeightFormat::W8, 160, 64)), out;
+  packMatrix(WeightFormat::W8, 160, 64, stacked.data(), expected);
+  std::vector<PackItem> items = {item};
+  ASSERT_EQ(packInto(out, checkpoint, items), "");
+  out.resize(expected.size());
+  EXPECT_TRUE(out == expected);
+}
+
+TEST(PackWeights, VectorsAndRowTables) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(3);
+  const TensorInfo &norm = checkpoint.add("norm", {96}), &scalar = checkpoint.add("scalar", {}),
+                   &table = checkpoint.add("table", {1000, 5 * 96});
+  PackItem tableItem = itemOf(table, WeightFormat::W4, PackKind::RowTable);
+  tableItem.slices = 5;
+  std::vector<PackItem> items = {itemOf(norm, WeightFormat::F32, PackKind::Vector),
+                                 itemOf(scalar, WeightFormat::F32, PackKind::Vector), tableItem};
+  std::vector<uint8_t> out;
+  std::vector<PackError> errors;
+  ASSERT_EQ(packInto(out, checkpoint, items, {}, &errors), "");
+  std::vector<float> values = checkpoint.values(norm);
+  EXPECT_EQ(memcmp(out.data(), values.data(), 384), 0);
+  EXPECT_EQ(errors[0].squaredError, 0);
+  EXPECT_GT(errors[0].squaredSum, 0);
+  EXPECT_EQ(memcmp(out.data() + 384, checkpoint.values(scalar).data(), 4), 0);
+  int64_t rowBytes = rowTableRowBytes(WeightFormat::W4, 96, 5);
+  EXPECT_EQ(bytesOf(tableItem), 1000u * rowBytes);
+  values = checkpoint.values(table);
+  std::vector<uint8_t> row(rowBytes);
+  for (int64_t index : {0, 499, 999}) {
+    encodeTableRow(WeightFormat::W4, 96, 5, values.data() + index * 480, row);
+    EXPECT_EQ(memcmp(out.data() + items[2].offset + index * rowBytes, row.data(), rowBytes), 0);
+  }
+}
+
+TEST(PackWeights, ThreadsChangeNoByteAndNoSum) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(10);
+  TemporaryFolder folder;
+  std::vector<PackItem> items;
+  uint64_t end = 0;
+  for (const WeightFormatInfo &format : weightFormats()) {
+    items.push_back(itemOf(checkpoint.add(std::string(format.name), {700, 500}), format.format));
+    items.back().offset = end;
+    end += (bytesOf(items.back()) + 127) / 128 * 128;
+  }
+  PackItem table = itemOf(checkpoint.add("ple", {3000, 256}), WeightFormat::W2, PackKind::RowTable);
+  table.slices = 4;
+  table.section = 1;
+  items.push_back(table);
+
+  std::vector<PackError> first;
+  for (unsigned jobs : {1u, 2u, 5u}) {
+    SectionSpec sections[] = {{GC_SECTION_WEIGHTS, end}, {GC_SECTION_TABLE, bytesOf(table)}};
+    std::string path = folder / std::to_string(jobs);
+    auto writer = llvm::cantFail(ArtifactWriter::create(path, sections));
+    PackOptions options;
+    options.jobs = jobs;
+    auto errors = packWeights(
+        checkpoint, items,
+        [&](unsigned section, uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
+          return writer->writeAt(section, offset, bytes);
+        },
+        options);
+    ASSERT_TRUE(bool(errors));
+    ASSERT_FALSE(writer->commit());
+    if (jobs == 1) {
+      first = *errors;
+      continue;
+    }
+    EXPECT_TRUE(readBytes(path) == readBytes(folder / "1")) << jobs;
+    for (size_t i = 0; i < first.size(); ++i) {
+      EXPECT_EQ((*errors)[i].squaredError, first[i].squaredError);
+      EXPECT_EQ((*errors)[i].squaredSum, first[i].squaredSum);
+    }
+  }
+}
+
+TEST(PackWeights, MemoryBoundsWhatIsInFlight) {
+  MemoryCheckpoint checkpoint;
+  const TensorInfo &tensor = checkpoint.add("m", {2000, 1000});
+  PackItem item = itemOf(tensor, WeightFormat::F32);
+  // A task is 192 rows of 1000 floats (768000 bytes), accounted three times over.
+  for (auto [memory, most] : {std::pair(1, 1), std::pair(5000000, 2)}) {
+    PackOptions options;
+    options.jobs = 4;
+    options.memoryBytes = memory;
+    std::atomic<int> active{0}, largest{0};
+    auto result = packWeights(
+        checkpoint, item,
+        [&](unsigned, uint64_t, llvm::ArrayRef<uint8_t>) {
+          int now = ++active, seen = largest;
+          while (now > seen && !largest.compare_exchange_weak(seen, now))
+            ;
+          std::this_thread::sleep_for(std::chrono::milliseconds(2));
+          --active;
+          return llvm::Error::success();
+        },
+        options);
+    ASSERT_TRUE(bool(result));
+    EXPECT_LE(largest, most);
+  }
+}
+
+TEST(PackWeights, ProgressReachesTheTotal) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(2);
+  std::vector<PackItem> items = {itemOf(checkpoint.add("a", {1000, 600}), WeightFormat::W4),
+                                 itemOf(checkpoint.add("b", {64, 64}), WeightFormat::W2)};
+  uint64_t last = 0, all = 0;
+  auto progress = [&](uint64_t done, uint64_t total) {
+    EXPECT_GT(done, last);
+    last = done, all = total;
+  };
+  PackOptions options;
+  options.progress = progress;
+  std::vector<uint8_t> out;
+  ASSERT_EQ(packInto(out, checkpoint, items, options), "");
+  EXPECT_EQ(last, 4u * (600000 + 4096));
+  EXPECT_EQ(all, last);
+}
+
+TEST(PackWeights, ReportsTheFirstBadTensorInOrder) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(3);
+  const TensorInfo &good = checkpoint.add("good", {2000, 300});
+  const TensorInfo &bad = checkpoint.add("bad", {2000, 300}),
+                   &worse = checkpoint.add("worse", {64, 64});
+  checkpoint.set(bad, 1500 * 300 + 7, std::numeric_limits<float>::quiet_NaN());
+  checkpoint.set(worse, 0, std::numeric_limits<float>::infinity());
+  std::vector<PackItem> items = {itemOf(good, WeightFormat::W4), itemOf(bad, WeightFormat::W4),
+                                 itemOf(worse, WeightFormat::W4)};
+  for (unsigned jobs : {1u, 4u}) {
+    PackOptions options;
+    options.jobs = jobs;
+    std::vector<uint8_t> out;
+    EXPECT_THAT(packInto(out, checkpoint, items, options), HasSubstr("'bad'"));
+  }
+}
+
+TEST(PackWeights, RefusesItemsThatCannotBe) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(2);
+  const TensorInfo &a = checkpoint.add("a", {10, 64}), &b = checkpoint.add("b", {10, 32});
+  auto messageOf = [](const PackItem &item) {
+    auto bytes = packedItemBytes(item);
+    return bytes ? std::string() : llvm::toString(bytes.takeError());
+  };
+  PackItem item = itemOf(a, WeightFormat::W4);
+  item.sources[0].rowCount = 11;
+  EXPECT_THAT(messageOf(item), HasSubstr("tensor 'a' has 10 rows"));
+  item.sources[0] = {&a, 10, -1};
+  EXPECT_THAT(messageOf(item), HasSubstr("tensor 'a' has 10 rows"));
+  item.sources = {{&a}, {&b}};
+  EXPECT_THAT(messageOf(item), HasSubstr("'b' has 32 columns and cannot be stacked on 'a'"));
+  EXPECT_THAT(messageOf(itemOf(a, WeightFormat::W4, PackKind::Vector)), HasSubstr("always f32"));
+  EXPECT_THAT(messageOf(itemOf(a, WeightFormat::W4G32, PackKind::RowTable)),
+              HasSubstr("cannot be w4g32"));
+  item = itemOf(a, WeightFormat::W4, PackKind::RowTable);
+  item.slices = 3;
+  EXPECT_THAT(messageOf(item), HasSubstr("3 slices do not divide"));
+}
+
+TEST(PackWeights, AnInterruptedRunLeavesNoFile) {
+  MemoryCheckpoint checkpoint;
+  TemporaryFolder folder;
+  PackItem item = itemOf(checkpoint.add("m", {4000, 500}), WeightFormat::W4);
+  std::atomic<bool> cancel{false};
+  {
+    ArtifactWriterOptions writerOptions;
+    writerOptions.cancel = &cancel;
+    writerOptions.temporaryFile = ArtifactTemporaryFile::Named;
+    SectionSpec sections[] = {{GC_SECTION_WEIGHTS, bytesOf(item)}};
+    auto writer = llvm::cantFail(ArtifactWriter::create(folder / "m.gpk", sections, writerOptions));
+    auto stopHalfWay = [&](uint64_t done, uint64_t total) {
+      if (done > total / 2)
+        cancel = true;
+    };
+    PackOptions options;
+    options.cancel = &cancel;
+    options.progress = stopHalfWay;
+    auto result = packWeights(
+        checkpoint, item,
+        [&](unsigned section, uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
+          return writer->writeAt(section, offset, bytes);
+        },
+        options);
+    ASSERT_FALSE(bool(result));
+    EXPECT_THAT(llvm::toString(result.takeError()), HasSubstr("interrupted"));
+    EXPECT_EQ(folder.files().size(), 1u);
+  }
+  EXPECT_THAT(folder.files(), IsEmpty());
+}
+
+TEST(MeasureErrors, SamplesEvenly) {
+  EXPECT_THAT(sampledRows(3, 64), ElementsAre(0, 1, 2));
+  EXPECT_THAT(sampledRows(1000, 4), ElementsAre(125, 375, 625, 875));
+  EXPECT_THAT(sampledRows(1, 0), ElementsAre(0));
+}
+
+TEST(MeasureErrors, EqualsTheErrorOfPackingTheSample) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(2);
+  const TensorInfo &m = checkpoint.add("m", {64, 512}), &table = checkpoint.add("t", {40, 256});
+  std::vector<WeightFormat> formats = {WeightFormat::F32, WeightFormat::W8, WeightFormat::W4,
+                                       WeightFormat::W2G64};
+  auto errors = measureErrors(checkpoint, {{&m, formats, 1}, {&table, {WeightFormat::W4}, 4}});
+  ASSERT_TRUE(bool(errors));
+  for (size_t i = 0; i < formats.size(); ++i) {
+    std::vector<uint8_t> blob(packedBytes(formats[i], 64, 512));
+    double expected = packMatrix(formats[i], 64, 512, checkpoint.values(m).data(), blob).relative();
+    EXPECT_NEAR((*errors)[0][i], expected, 1e-9 * expected) << name(formats[i]);
+  }
+  PackError sum;
+  std::vector<uint8_t> row(rowTableRowBytes(WeightFormat::W4, 64, 4));
+  for (int64_t i = 0; i < 40; ++i)
+    sum += encodeTableRow(WeightFormat::W4, 64, 4, checkpoint.values(table).data() + i * 256, row);
+  EXPECT_NEAR((*errors)[1][0], sum.relative(), 1e-9 * sum.relative());
+}
+
+TEST(MeasureErrors, ReportsTheFirstBadTensor) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(2);
+  const TensorInfo &a = checkpoint.add("a", {8, 64}), &b = checkpoint.add("b", {8, 64});
+  checkpoint.set(a, 5, std::nanf(""));
+  checkpoint.set(b, 5, std::nanf(""));
+  auto errors = measureErrors(checkpoint, {{&a, {WeightFormat::W4}}, {&b, {WeightFormat::W4}}});
+  ASSERT_FALSE(bool(errors));
+  EXPECT_THAT(llvm::toString(errors.takeError()), HasSubstr("'a'"));
+}
+
+} // namespace
