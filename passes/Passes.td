@@ -98,8 +98,8 @@ def LowerPrograms : Pass<"kernel-lower-programs", "::mlir::ModuleOp"> {
 
 def LowerToLLVM : Pass<"gemma-lower-to-llvm", "::mlir::ModuleOp"> {
   let summary = "everything left to the LLVM dialect in one conversion";
-  let description = [{ Bare pointers; `index-bits` is the width of index. }];
-  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let description = [{ Bare pointers; `index-bits` is the width of index. Functions that launch kernels stay. }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::cf::ControlFlowDialect"];
   let options = [Option<"indexBits", "index-bits", "unsigned", "64", "width of index">];
 }
 
