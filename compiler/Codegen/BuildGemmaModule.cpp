@@ -1,0 +1,231 @@
+// The model, operation by operation, as gemma4.md 2 states it (E series, and dense models whose layers own their caches).
+#include "compiler/Codegen/BuildGemmaModule.h"
+#include "compiler/Import/Gemma4Tensors.h"
+#include "ir/Gemma/Gemma.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Verifier.h"
+#include <cmath>
+
+using namespace mlir;
+
+namespace gcompile {
+namespace {
+
+class ModuleBuilder {
+public:
+  ModuleBuilder(const ModelConfig &config, MLIRContext &context)
+      : config(config), builder(&context), loc(builder.getUnknownLoc()) {}
+
+  OwningOpRef<ModuleOp> build();
+
+private:
+  // Generated symbols come from our own numbering; names of the checkpoint are only text.
+  FlatSymbolRefAttr weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape, int64_t firstRow = 0);
+  FlatSymbolRefAttr vector(TensorRole role, int64_t layer, int64_t length) {
+    return weight(role, layer, {length});
+  }
+  FlatSymbolRefAttr ropeFrequencies(LayerType type, int64_t headDim);
+  void declareCaches();
+
+  Value linear(Value x, FlatSymbolRefAttr weight, int64_t width) {
+    return gemma::LinearOp::create(builder, loc, activations(width), x, weight);
+  }
+  Value linear(Value x, TensorRole role, int64_t layer, int64_t width) {
+    int64_t columns = cast<ShapedType>(x.getType()).getDimSize(1);
+    return linear(x, weight(role, layer, {width, columns}), width);
+  }
+  Value norm(Value x, FlatSymbolRefAttr weight, int64_t groups = 1, double inputScale = 1) {
+    return gemma::RmsNormOp::create(builder, loc, x.getType(), x, weight, builder.getI64IntegerAttr(groups),
+                                    builder.getF32FloatAttr(config.rmsEpsilon),
+                                    builder.getF32FloatAttr(inputScale));
+  }
+  Value layerNorm(Value x, TensorRole role, int64_t layer) {
+    return norm(x, vector(role, layer, config.hidden));
+  }
+  Value add(Value a, Value b, double scale = 1, FlatSymbolRefAttr factor = {}) {
+    return gemma::AddOp::create(builder, loc, a.getType(), a, b, factor, builder.getF32FloatAttr(scale));
+  }
+  Value embed(FlatSymbolRefAttr table, int64_t slice, int64_t width, double scale) {
+    return gemma::EmbedOp::create(builder, loc, activations(width), tokens, table,
+                                  builder.getI64IntegerAttr(slice), builder.getF32FloatAttr(scale));
+  }
+  RankedTensorType activations(int64_t width) {
+    return RankedTensorType::get({ShapedType::kDynamic, width}, builder.getF32Type());
+  }
+
+  Value attention(Value x, int64_t layer);
+  Value feedForward(Value x, int64_t layer);
+  Value perLayerInput(Value embedded, int64_t layer);
+  Value decoderLayer(Value x, Value embedded, int64_t layer);
+
+  const ModelConfig &config;
+  OpBuilder builder;
+  Location loc;
+  OpBuilder::InsertPoint symbolPoint;
+  int64_t weightCount = 0;
+  std::map<std::string, FlatSymbolRefAttr> ropeSymbols;
+  std::map<std::string, FlatSymbolRefAttr> sharedWeights; // embedding, table and vectors used by every layer
+  Value tokens;
+};
+
+FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape,
+                                        int64_t firstRow) {
+  std::string source = canonicalTensorName(role, layer);
+  std::string key = source + "#" + std::to_string(firstRow);
+  if (auto known = sharedWeights.find(key); known != sharedWeights.end())
+    return known->second;
+  OpBuilder::InsertionGuard guard(builder);
+  builder.restoreInsertionPoint(symbolPoint);
+  std::string symbol = "w" + std::to_string(weightCount++);
+  gemma::WeightOp::create(builder, loc, builder.getStringAttr(symbol), builder.getStringAttr(source),
+                          builder.getI64IntegerAttr(firstRow),
+                          TypeAttr::get(RankedTensorType::get(shape, builder.getF32Type())),
+                          builder.getStringAttr(roleName(role)), builder.getI64IntegerAttr(layer),
+                          builder.getStringAttr("text"), StringAttr(), FloatAttr(), IntegerAttr());
+  symbolPoint = builder.saveInsertionPoint();
+  return sharedWeights[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
+}
+
+FlatSymbolRefAttr ModuleBuilder::ropeFrequencies(LayerType type, int64_t headDim) {
+  const RopeConfig &rope = config.rope(type);
+  std::string key = std::to_string((int)type) + "/" + std::to_string(headDim);
+  if (auto known = ropeSymbols.find(key); known != ropeSymbols.end())
+    return known->second;
+  OpBuilder::InsertionGuard guard(builder);
+  builder.restoreInsertionPoint(symbolPoint);
+  std::string symbol = "rope" + std::to_string(ropeSymbols.size());
+  gemma::WeightOp::create(builder, loc, builder.getStringAttr(symbol), builder.getStringAttr(""),
+                          builder.getI64IntegerAttr(0),
+                          TypeAttr::get(RankedTensorType::get({headDim / 2}, builder.getF32Type())),
+                          builder.getStringAttr(gemma::ropeRole), builder.getI64IntegerAttr(-1),
+                          builder.getStringAttr("text"), StringAttr(), builder.getF64FloatAttr(rope.theta),
+                          builder.getI64IntegerAttr(rope.rotatedPairs));
+  symbolPoint = builder.saveInsertionPoint();
+  return ropeSymbols[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
+}
+
+std::string cacheSymbol(int64_t layer) { return "kv" + std::to_string(layer); }
+
+void ModuleBuilder::declareCaches() {
+  for (auto [index, layer] : llvm::enumerate(config.layers)) {
+    FlatSymbolRefAttr donor;
+    if (!layer.ownsKv)
+      donor = FlatSymbolRefAttr::get(builder.getContext(), cacheSymbol(layer.kvDonor));
+    gemma::KvCacheOp::create(builder, loc, builder.getStringAttr(cacheSymbol(index)),
+                             builder.getI64IntegerAttr(index), builder.getI64IntegerAttr(layer.kvHeads),
+                             builder.getI64IntegerAttr(layer.headDim),
+                             builder.getI64IntegerAttr(layer.type == LayerType::Sliding ? config.window : 0),
+                             donor, StringAttr(), StringAttr(), IntegerAttr());
+  }
+}
+
+Value ModuleBuilder::attention(Value x, int64_t index) {
+  const LayerConfig &layer = config.layers[index];
+  int64_t queryWidth = config.heads * layer.headDim, keyWidth = layer.kvHeads * layer.headDim;
+  auto cache = FlatSymbolRefAttr::get(builder.getContext(), cacheSymbol(index));
+  FlatSymbolRefAttr frequencies = ropeFrequencies(layer.type, layer.headDim);
+  Value h = layerNorm(x, TensorRole::InputNorm, index);
+  auto rope = [&](Value value, int64_t heads) -> Value {
+    return gemma::RopeOp::create(builder, loc, value.getType(), value, frequencies,
+                                 builder.getI64IntegerAttr(heads));
+  };
+  Value q = linear(h, TensorRole::Query, index, queryWidth);
+  q = rope(norm(q, vector(TensorRole::QueryNorm, index, layer.headDim), config.heads), config.heads);
+  if (layer.ownsKv) {
+    Value rawKey = linear(h, TensorRole::Key, index, keyWidth);
+    // K = V layers have no v_proj: V is the raw key projection, before norm and rotation.
+    Value rawValue = layer.keyEqualsValue ? rawKey : linear(h, TensorRole::Value, index, keyWidth);
+    Value k = rope(norm(rawKey, vector(TensorRole::KeyNorm, index, layer.headDim), layer.kvHeads),
+                   layer.kvHeads);
+    Value v = norm(rawValue, {}, layer.kvHeads);
+    gemma::AppendKvOp::create(builder, loc, k, v, cache);
+  }
+  Value attended = gemma::AttentionOp::create(builder, loc, q.getType(), q, cache,
+                                              builder.getI64IntegerAttr(config.heads));
+  Value projected = linear(attended, TensorRole::Output, index, config.hidden);
+  return add(x, layerNorm(projected, TensorRole::PostAttentionNorm, index));
+}
+
+Value ModuleBuilder::feedForward(Value x, int64_t index) {
+  int64_t width = config.layers[index].intermediate;
+  Value u = layerNorm(x, TensorRole::PreFeedForwardNorm, index);
+  Value gate = linear(u, TensorRole::Gate, index, width);
+  Value up = linear(u, TensorRole::Up, index, width);
+  Value gated = gemma::GatedGeluOp::create(builder, loc, gate.getType(), gate, up);
+  Value down = linear(gated, TensorRole::Down, index, config.hidden);
+  return layerNorm(down, TensorRole::PostFeedForwardNorm, index);
+}
+
+// (token part + context part) / √2 for one layer; each layer computes its own slice, so that layers that are skipped need none.
+Value ModuleBuilder::perLayerInput(Value embedded, int64_t index) {
+  int64_t width = config.perLayerInput, layers = config.layerCount();
+  FlatSymbolRefAttr table =
+      weight(TensorRole::PerLayerTable, -1, {config.perLayerVocabulary, layers * width});
+  Value token = embed(table, index, width, std::sqrt((double)width));
+  FlatSymbolRefAttr slice =
+      weight(TensorRole::PerLayerModelProjection, -1, {width, config.hidden}, index * width);
+  Value context = norm(linear(embedded, slice, width), vector(TensorRole::PerLayerProjectionNorm, -1, width),
+                       1, 1 / std::sqrt((double)config.hidden));
+  return add(token, context, M_SQRT1_2);
+}
+
+Value ModuleBuilder::decoderLayer(Value x, Value embedded, int64_t index) {
+  FlatSymbolRefAttr scalar = vector(TensorRole::LayerScalar, index, 1);
+  x = attention(x, index);
+  Value y = feedForward(x, index);
+  if (!config.hasPerLayerInput())
+    return add(x, y, 1, scalar);
+  x = add(x, y);
+  Value gate = linear(x, TensorRole::PerLayerGate, index, config.perLayerInput);
+  Value input = perLayerInput(embedded, index);
+  Value gated = gemma::GatedGeluOp::create(builder, loc, gate.getType(), gate, input);
+  Value projected = linear(gated, TensorRole::PerLayerProjection, index, config.hidden);
+  return add(x, layerNorm(projected, TensorRole::PostPerLayerNorm, index), 1, scalar);
+}
+
+OwningOpRef<ModuleOp> ModuleBuilder::build() {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
+  builder.setInsertionPointToStart(module->getBody());
+  declareCaches();
+  symbolPoint = builder.saveInsertionPoint();
+
+  builder.setInsertionPointToEnd(module->getBody());
+  auto tokensType = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
+  auto forward = func::FuncOp::create(
+      builder, loc, "forward", builder.getFunctionType({tokensType}, {activations(config.vocabulary)}));
+  forward->setAttr(gemma::programAttrName, builder.getStringAttr("forward"));
+  builder.setInsertionPointToEnd(forward.addEntryBlock());
+  tokens = forward.getArgument(0);
+
+  FlatSymbolRefAttr table = weight(TensorRole::Embedding, -1, {config.vocabulary, config.hidden});
+  Value embedded = embed(table, 0, config.hidden, std::sqrt((double)config.hidden));
+  Value x = embedded;
+  for (int64_t layer = 0; layer < config.layerCount(); ++layer)
+    x = decoderLayer(x, embedded, layer);
+  x = layerNorm(x, TensorRole::FinalNorm, -1);
+  Value logits = linear(x, table, config.vocabulary);
+  if (config.logitSoftcap != 0)
+    logits = gemma::SoftCapOp::create(builder, loc, logits.getType(), logits,
+                                      builder.getF32FloatAttr(config.logitSoftcap));
+  func::ReturnOp::create(builder, loc, logits);
+  return module;
+}
+
+} // namespace
+
+llvm::Expected<OwningOpRef<ModuleOp>> buildGemmaModule(const ModelConfig &config, MLIRContext &context) {
+  auto refuse = [&](const Twine &what) {
+    return llvm::createStringError("model '" + config.name + "' " + what);
+  };
+  if (config.isMoe())
+    return refuse("is a mixture of experts, which can be planned but not compiled yet");
+  if (!config.tiedEmbedding)
+    return refuse("has an output head of its own, which can be planned but not compiled yet");
+  OwningOpRef<ModuleOp> module = ModuleBuilder(config, context).build();
+  if (failed(verify(*module)))
+    return refuse("gives an invalid module (a bug in the importer)");
+  return module;
+}
+
+} // namespace gcompile
