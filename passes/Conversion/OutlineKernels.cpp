@@ -89,9 +89,11 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
       for (Operation &op : llvm::make_early_inc_range(program.front())) {
         if (!kernel::isKernel(&op))
           continue;
+        // The number comes from the map: statistics may be compiled out of LLVM.
+        int64_t number = functions.size();
         func::FuncOp &function = functions[signatureOf(&op)];
         if (!function) {
-          function = makeFunction(&op, module, kernels);
+          function = makeFunction(&op, module, number);
           ++kernels;
         }
         OpBuilder builder(&op);
