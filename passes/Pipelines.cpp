@@ -1,12 +1,12 @@
 #include "passes/Pipelines.h"
-#include "passes/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/Transforms/FuncBufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
-#include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Func/Extensions/AllExtensions.h"
 #include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Passes.h"
 
 using namespace mlir;
 
@@ -37,7 +37,8 @@ void buildToKernelPipeline(OpPassManager &manager) {
 }
 
 void registerPipelines() {
-  PassPipelineRegistration<>("gemma-prepare", "modalities, KV sharing and phases of an imported model",
+  PassPipelineRegistration<>("gemma-prepare",
+                             "modalities, KV sharing and phases of an imported model",
                              [](OpPassManager &manager) { buildPreparePipeline(manager); });
   PassPipelineRegistration<>("gemma-to-kernel-pipeline",
                              "planned programs to launches of kernel functions over planned memory",
@@ -45,9 +46,10 @@ void registerPipelines() {
 }
 
 void registerModelDialects(DialectRegistry &registry) {
-  registry.insert<gemma::GemmaDialect, kernel::KernelDialect, arith::ArithDialect, func::FuncDialect,
-                  memref::MemRefDialect, tensor::TensorDialect, bufferization::BufferizationDialect,
-                  scf::SCFDialect, vector::VectorDialect, math::MathDialect, LLVM::LLVMDialect>();
+  registry
+      .insert<gemma::GemmaDialect, kernel::KernelDialect, arith::ArithDialect, func::FuncDialect,
+              memref::MemRefDialect, tensor::TensorDialect, bufferization::BufferizationDialect,
+              scf::SCFDialect, vector::VectorDialect, math::MathDialect, LLVM::LLVMDialect>();
   arith::registerBufferizableOpInterfaceExternalModels(registry);
   bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(registry);
   tensor::registerBufferizableOpInterfaceExternalModels(registry);

@@ -1,5 +1,6 @@
-// The named pipelines: from an imported model to planned programs, from there to kernel functions. gcompile and gcompile-opt build them here.
-// Code generation for a machine goes on in targets/ (buildCodegenPipeline). Registered names: gemma-prepare, gemma-to-kernel-pipeline.
+// The named pipelines: from an imported model to planned programs, from there to kernel functions.
+// gcompile and gcompile-opt build them here. Code generation for a machine goes on in targets/
+// (buildCodegenPipeline). Registered names: gemma-prepare, gemma-to-kernel-pipeline.
 #pragma once
 
 #include "mlir/Pass/PassManager.h"

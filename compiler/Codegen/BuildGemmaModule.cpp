@@ -1,4 +1,5 @@
-// The model, operation by operation, as gemma4.md 2 states it (E series, and dense models whose layers own their caches).
+// The model, operation by operation, as gemma4.md 2 states it (E series, and dense models whose
+// layers own their caches).
 #include "compiler/Codegen/BuildGemmaModule.h"
 #include "compiler/Import/Gemma4Tensors.h"
 #include "ir/Gemma/Gemma.h"
@@ -21,7 +22,8 @@ public:
 
 private:
   // Generated symbols come from our own numbering; names of the checkpoint are only text.
-  FlatSymbolRefAttr weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape, int64_t firstRow = 0);
+  FlatSymbolRefAttr weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape,
+                           int64_t firstRow = 0);
   FlatSymbolRefAttr vector(TensorRole role, int64_t layer, int64_t length) {
     return weight(role, layer, {length});
   }
@@ -36,15 +38,16 @@ private:
     return linear(x, weight(role, layer, {width, columns}), width);
   }
   Value norm(Value x, FlatSymbolRefAttr weight, int64_t groups = 1, double inputScale = 1) {
-    return gemma::RmsNormOp::create(builder, loc, x.getType(), x, weight, builder.getI64IntegerAttr(groups),
-                                    builder.getF32FloatAttr(config.rmsEpsilon),
-                                    builder.getF32FloatAttr(inputScale));
+    return gemma::RmsNormOp::create(
+        builder, loc, x.getType(), x, weight, builder.getI64IntegerAttr(groups),
+        builder.getF32FloatAttr(config.rmsEpsilon), builder.getF32FloatAttr(inputScale));
   }
   Value layerNorm(Value x, TensorRole role, int64_t layer) {
     return norm(x, vector(role, layer, config.hidden));
   }
   Value add(Value a, Value b, double scale = 1, FlatSymbolRefAttr factor = {}) {
-    return gemma::AddOp::create(builder, loc, a.getType(), a, b, factor, builder.getF32FloatAttr(scale));
+    return gemma::AddOp::create(builder, loc, a.getType(), a, b, factor,
+                                builder.getF32FloatAttr(scale));
   }
   Value embed(FlatSymbolRefAttr table, int64_t slice, int64_t width, double scale) {
     return gemma::EmbedOp::create(builder, loc, activations(width), tokens, table,
@@ -65,7 +68,8 @@ private:
   OpBuilder::InsertPoint symbolPoint;
   int64_t weightCount = 0;
   std::map<std::string, FlatSymbolRefAttr> ropeSymbols;
-  std::map<std::string, FlatSymbolRefAttr> sharedWeights; // embedding, table and vectors used by every layer
+  std::map<std::string, FlatSymbolRefAttr>
+      sharedWeights; // embedding, table and vectors used by every layer
   Value tokens;
 };
 
@@ -78,8 +82,8 @@ FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef
   OpBuilder::InsertionGuard guard(builder);
   builder.restoreInsertionPoint(symbolPoint);
   std::string symbol = "w" + std::to_string(weightCount++);
-  gemma::WeightOp::create(builder, loc, builder.getStringAttr(symbol), builder.getStringAttr(source),
-                          builder.getI64IntegerAttr(firstRow),
+  gemma::WeightOp::create(builder, loc, builder.getStringAttr(symbol),
+                          builder.getStringAttr(source), builder.getI64IntegerAttr(firstRow),
                           TypeAttr::get(RankedTensorType::get(shape, builder.getF32Type())),
                           builder.getStringAttr(roleName(role)), builder.getI64IntegerAttr(layer),
                           builder.getStringAttr("text"), StringAttr(), FloatAttr(), IntegerAttr());
@@ -99,7 +103,8 @@ FlatSymbolRefAttr ModuleBuilder::ropeFrequencies(LayerType type, int64_t headDim
                           builder.getI64IntegerAttr(0),
                           TypeAttr::get(RankedTensorType::get({headDim / 2}, builder.getF32Type())),
                           builder.getStringAttr(gemma::ropeRole), builder.getI64IntegerAttr(-1),
-                          builder.getStringAttr("text"), StringAttr(), builder.getF64FloatAttr(rope.theta),
+                          builder.getStringAttr("text"), StringAttr(),
+                          builder.getF64FloatAttr(rope.theta),
                           builder.getI64IntegerAttr(rope.rotatedPairs));
   symbolPoint = builder.saveInsertionPoint();
   return ropeSymbols[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
@@ -112,11 +117,11 @@ void ModuleBuilder::declareCaches() {
     FlatSymbolRefAttr donor;
     if (!layer.ownsKv)
       donor = FlatSymbolRefAttr::get(builder.getContext(), cacheSymbol(layer.kvDonor));
-    gemma::KvCacheOp::create(builder, loc, builder.getStringAttr(cacheSymbol(index)),
-                             builder.getI64IntegerAttr(index), builder.getI64IntegerAttr(layer.kvHeads),
-                             builder.getI64IntegerAttr(layer.headDim),
-                             builder.getI64IntegerAttr(layer.type == LayerType::Sliding ? config.window : 0),
-                             donor, StringAttr(), StringAttr(), IntegerAttr());
+    gemma::KvCacheOp::create(
+        builder, loc, builder.getStringAttr(cacheSymbol(index)), builder.getI64IntegerAttr(index),
+        builder.getI64IntegerAttr(layer.kvHeads), builder.getI64IntegerAttr(layer.headDim),
+        builder.getI64IntegerAttr(layer.type == LayerType::Sliding ? config.window : 0), donor,
+        StringAttr(), StringAttr(), IntegerAttr());
   }
 }
 
@@ -131,7 +136,8 @@ Value ModuleBuilder::attention(Value x, int64_t index) {
                                  builder.getI64IntegerAttr(heads));
   };
   Value q = linear(h, TensorRole::Query, index, queryWidth);
-  q = rope(norm(q, vector(TensorRole::QueryNorm, index, layer.headDim), config.heads), config.heads);
+  q = rope(norm(q, vector(TensorRole::QueryNorm, index, layer.headDim), config.heads),
+           config.heads);
   if (layer.ownsKv) {
     Value rawKey = linear(h, TensorRole::Key, index, keyWidth);
     // K = V layers have no v_proj: V is the raw key projection, before norm and rotation.
@@ -157,7 +163,8 @@ Value ModuleBuilder::feedForward(Value x, int64_t index) {
   return layerNorm(down, TensorRole::PostFeedForwardNorm, index);
 }
 
-// (token part + context part) / √2 for one layer; each layer computes its own slice, so that layers that are skipped need none.
+// (token part + context part) / √2 for one layer; each layer computes its own slice, so that layers
+// that are skipped need none.
 Value ModuleBuilder::perLayerInput(Value embedded, int64_t index) {
   int64_t width = config.perLayerInput, layers = config.layerCount();
   FlatSymbolRefAttr table =
@@ -165,8 +172,9 @@ Value ModuleBuilder::perLayerInput(Value embedded, int64_t index) {
   Value token = embed(table, index, width, std::sqrt((double)width));
   FlatSymbolRefAttr slice =
       weight(TensorRole::PerLayerModelProjection, -1, {width, config.hidden}, index * width);
-  Value context = norm(linear(embedded, slice, width), vector(TensorRole::PerLayerProjectionNorm, -1, width),
-                       1, 1 / std::sqrt((double)config.hidden));
+  Value context =
+      norm(linear(embedded, slice, width), vector(TensorRole::PerLayerProjectionNorm, -1, width), 1,
+           1 / std::sqrt((double)config.hidden));
   return add(token, context, M_SQRT1_2);
 }
 
@@ -192,8 +200,9 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
 
   builder.setInsertionPointToEnd(module->getBody());
   auto tokensType = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-  auto forward = func::FuncOp::create(
-      builder, loc, "forward", builder.getFunctionType({tokensType}, {activations(config.vocabulary)}));
+  auto forward =
+      func::FuncOp::create(builder, loc, "forward",
+                           builder.getFunctionType({tokensType}, {activations(config.vocabulary)}));
   forward->setAttr(gemma::programAttrName, builder.getStringAttr("forward"));
   builder.setInsertionPointToEnd(forward.addEntryBlock());
   tokens = forward.getArgument(0);
@@ -214,7 +223,8 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
 
 } // namespace
 
-llvm::Expected<OwningOpRef<ModuleOp>> buildGemmaModule(const ModelConfig &config, MLIRContext &context) {
+llvm::Expected<OwningOpRef<ModuleOp>> buildGemmaModule(const ModelConfig &config,
+                                                       MLIRContext &context) {
   auto refuse = [&](const Twine &what) {
     return llvm::createStringError("model '" + config.name + "' " + what);
   };

@@ -1,4 +1,5 @@
-// Builds the gemma module of a text model from its configuration: weights by reference, one `forward` program. Values are never read.
+// Builds the gemma module of a text model from its configuration: weights by reference, one
+// `forward` program. Values are never read.
 #pragma once
 
 #include "compiler/Import/ModelConfig.h"
@@ -8,8 +9,8 @@
 
 namespace gcompile {
 
-
-// An error when the architecture has parts that are not implemented yet (experts, K = V layers, an untied head).
+// An error when the architecture has parts that are not implemented yet (experts, K = V layers, an
+// untied head).
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> buildGemmaModule(const ModelConfig &config,
                                                                    mlir::MLIRContext &context);
 

@@ -1,14 +1,14 @@
 #include "compiler/Codegen/CompileModel.h"
 #include "compiler/Codegen/BuildGemmaModule.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "passes/Transforms/ApplyPlan.h"
 #include "targets/Common/EmitMachineCode.h"
 #include "targets/TargetRegistry.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/Parser/Parser.h"
-#include "mlir/Pass/PassManager.h"
-#include "mlir/Transforms/Passes.h"
 
 using namespace mlir;
 
@@ -101,13 +101,16 @@ void collectLayout(LoweredModel &model, const ModelConfig &config) {
     bool tableA = a.kind == PlacedWeight::RowTable, tableB = b.kind == PlacedWeight::RowTable;
     return tableA != tableB ? tableB : a.offset < b.offset;
   });
-  auto integer = [](Operation *op, StringRef name) { return op->getAttrOfType<IntegerAttr>(name).getInt(); };
+  auto integer = [](Operation *op, StringRef name) {
+    return op->getAttrOfType<IntegerAttr>(name).getInt();
+  };
   model.memory.weights = integer(module, "kernel.weights_bytes");
   model.memory.kvCache = integer(module, "kernel.cache_bytes");
   for (auto program : module.getOps<func::FuncOp>()) {
     if (!program->hasAttr("kernel.arena_bytes"))
       continue;
-    int64_t arena = integer(program, "kernel.arena_bytes"), rows = integer(program, gemma::rowsAttrName);
+    int64_t arena = integer(program, "kernel.arena_bytes"),
+            rows = integer(program, gemma::rowsAttrName);
     if (program.getName() == "prefill")
       std::tie(model.memory.prefillArena, model.memory.prefillRows) = std::tie(arena, rows);
     else if (program.getName() == "decode")
@@ -138,14 +141,17 @@ llvm::Expected<VariantModule> lowerForVariant(const LoweredModel &model, Backend
   result.context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   result.context->loadAllAvailableDialects();
   // Through text: clones cannot leave their context.
-  result.module = parseSourceString<ModuleOp>(print(*model.module), ParserConfig(result.context.get()));
+  result.module =
+      parseSourceString<ModuleOp>(print(*model.module), ParserConfig(result.context.get()));
   if (!result.module)
     return llvm::createStringError("the lowered module does not read back (a bug)");
-  (*result.module)->setAttr(kernel::targetAttrName, targetAttr(result.context.get(), *target.variant));
+  (*result.module)
+      ->setAttr(kernel::targetAttrName, targetAttr(result.context.get(), *target.variant));
   PassManager manager(result.context.get());
   target.backend->addKernelLowering(manager);
   manager.addPass(createLowerPrograms());
-  if (llvm::Error error = run(manager, *result.module, "code generation for " + target.variant->name))
+  if (llvm::Error error =
+          run(manager, *result.module, "code generation for " + std::string(target.variant->name)))
     return std::move(error);
   return result;
 }
@@ -186,9 +192,12 @@ llvm::Expected<CompiledVariant> emitVariant(const LoweredModel &model, llvm::Str
   auto target = findVariant(name);
   if (!target)
     return target.takeError();
-  const VariantIsa *isa = llvm::find_if(variantIsas, [&](const VariantIsa &entry) { return entry.name == name; });
+  const VariantIsa *isa =
+      llvm::find_if(variantIsas, [&](const VariantIsa &entry) { return entry.name == name; });
   if (isa == std::end(variantIsas))
-    return llvm::createStringError("variant '" + name + "' has no number in the artifact format: whole programs are not compiled for it yet");
+    return llvm::createStringError(
+        "variant '" + name +
+        "' has no number in the artifact format: whole programs are not compiled for it yet");
   auto lowered = lowerForVariant(model, *target);
   if (!lowered)
     return lowered.takeError();
@@ -200,13 +209,16 @@ llvm::Expected<CompiledVariant> emitVariant(const LoweredModel &model, llvm::Str
   variant.isa = isa->isa;
   variant.image = std::move(image->bytes);
   const LoweredMemory &memory = model.memory;
-  variant.prefill = {image->symbols["gc_prefill"], (uint64_t)memory.prefillArena, (uint64_t)memory.prefillRows};
+  variant.prefill = {image->symbols["gc_prefill"], (uint64_t)memory.prefillArena,
+                     (uint64_t)memory.prefillRows};
   variant.decode = {image->symbols["gc_decode"], (uint64_t)memory.decodeArena, 1};
-  variant.score = {image->symbols["gc_score"], (uint64_t)memory.scoreArena, (uint64_t)memory.scoreRows};
+  variant.score = {image->symbols["gc_score"], (uint64_t)memory.scoreArena,
+                   (uint64_t)memory.scoreRows};
   return variant;
 }
 
-llvm::Expected<std::string> emitText(const LoweredModel &model, llvm::StringRef name, llvm::StringRef kind) {
+llvm::Expected<std::string> emitText(const LoweredModel &model, llvm::StringRef name,
+                                     llvm::StringRef kind) {
   auto target = findVariant(name);
   if (!target)
     return target.takeError();
@@ -214,7 +226,9 @@ llvm::Expected<std::string> emitText(const LoweredModel &model, llvm::StringRef 
   if (!lowered)
     return lowered.takeError();
   EmitOptions options;
-  options.kind = kind == "llvm" ? MachineCodeKind::LlvmIr : kind == "asm" ? MachineCodeKind::Assembly : MachineCodeKind::Object;
+  options.kind = kind == "llvm"  ? MachineCodeKind::LlvmIr
+                 : kind == "asm" ? MachineCodeKind::Assembly
+                                 : MachineCodeKind::Object;
   options.exports = programNames;
   return emitMachineCode(*lowered->module, options);
 }

@@ -1,5 +1,6 @@
-// From a configuration and a plan to code and a layout of weights: import into the gemma dialect, lower to kernels with planned memory, emit one image
-// for each code variant. Reads no weights; the layout says which rows of which tensor go where in which format. Sizes are bytes.
+// From a configuration and a plan to code and a layout of weights: import into the gemma dialect,
+// lower to kernels with planned memory, emit one image for each code variant. Reads no weights; the
+// layout says which rows of which tensor go where in which format. Sizes are bytes.
 #pragma once
 
 #include "compiler/Import/ModelConfig.h"
@@ -20,13 +21,13 @@ namespace gcompile {
 // One piece of the resident weights, or the per-layer table.
 struct PlacedWeight {
   enum Kind { Matrix, Vector, RopeFrequencies, RowTable } kind = Matrix;
-  std::string source;          // canonical tensor name; empty for RopeFrequencies
-  int64_t firstRow = 0;        // of the source
+  std::string source;            // canonical tensor name; empty for RopeFrequencies
+  int64_t firstRow = 0;          // of the source
   int64_t rows = 0, columns = 0; // N × K; a vector has `columns` values
   WeightFormat format = WeightFormat::F32;
-  double theta = 0;            // RopeFrequencies: value i is theta^(−i/columns) for i < rotatedPairs, else 0
+  double theta = 0; // RopeFrequencies: value i is theta^(−i/columns) for i < rotatedPairs, else 0
   int64_t rotatedPairs = 0;
-  int64_t slices = 1;          // RowTable: pieces of a row with a scale each
+  int64_t slices = 1;            // RowTable: pieces of a row with a scale each
   int64_t offset = 0, bytes = 0; // in the weights section, or in the table section
 };
 
@@ -37,11 +38,12 @@ struct LoweredMemory {
   int64_t prefillRows = 0, scoreRows = 0;
 };
 
-// A model whose programs are launches of kernel functions over planned memory; any variant can be emitted from it.
+// A model whose programs are launches of kernel functions over planned memory; any variant can be
+// emitted from it.
 struct LoweredModel {
   std::unique_ptr<mlir::MLIRContext> context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::string planned; // the gemma module with all decisions, for --emit=mlir
+  std::string planned;               // the gemma module with all decisions, for --emit=mlir
   std::vector<PlacedWeight> weights; // by offset; the table last
   LoweredMemory memory;
 };
@@ -59,7 +61,8 @@ struct CompiledVariant {
 llvm::Expected<CompiledVariant> emitVariant(const LoweredModel &model, llvm::StringRef variant);
 
 // Text or object of one variant: `llvm`, `asm`, `object`.
-llvm::Expected<std::string> emitText(const LoweredModel &model, llvm::StringRef variant, llvm::StringRef kind);
+llvm::Expected<std::string> emitText(const LoweredModel &model, llvm::StringRef variant,
+                                     llvm::StringRef kind);
 
 // The variants of an architecture (`x86_64`, `aarch64`), simplest first.
 std::vector<std::string> variantsOf(llvm::StringRef architecture);

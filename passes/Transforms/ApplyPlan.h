@@ -17,7 +17,8 @@ struct PlanDecisions {
 
 std::unique_ptr<mlir::Pass> createApplyPlan(PlanDecisions decisions);
 
-// Slots of a cache: the context, or a ring that holds the window of every row of a chunk; a multiple of 64.
+// Slots of a cache: the context, or a ring that holds the window of every row of a chunk; a
+// multiple of 64.
 int64_t cacheCapacity(int64_t window, int64_t context, int64_t chunk);
 
 } // namespace gcompile

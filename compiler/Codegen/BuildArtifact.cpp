@@ -1,0 +1,258 @@
+#include "compiler/Codegen/BuildArtifact.h"
+#include "compiler/Artifact/ArtifactWriter.h"
+#include "compiler/Quantize/PackWeights.h"
+#include <cmath>
+#include <cstring>
+
+namespace gcompile {
+namespace {
+
+template <size_t N>
+void copyText(char (&to)[N], llvm::StringRef from) {
+  size_t length = std::min(from.size(), N - 1);
+  std::memcpy(to, from.data(), length);
+  std::memset(to + length, 0, N - length);
+}
+
+llvm::ArrayRef<uint8_t> bytesOf(llvm::StringRef text) {
+  return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
+}
+
+const PlacedWeight *findTable(const LoweredModel &lowered) {
+  for (const PlacedWeight &weight : lowered.weights)
+    if (weight.kind == PlacedWeight::RowTable)
+      return &weight;
+  return nullptr;
+}
+
+llvm::Error copyTokens(llvm::ArrayRef<int64_t> from, uint32_t *to, size_t limit, uint32_t &count,
+                       int64_t vocabulary, llvm::StringRef what) {
+  if (from.size() > limit)
+    return llvm::createStringError("the checkpoint names " + llvm::Twine(from.size()) + " " + what +
+                                   ", an artifact holds " + llvm::Twine(limit));
+  for (int64_t token : from) {
+    if (token < 0 || token >= vocabulary)
+      return llvm::createStringError("the checkpoint's " + what + " hold id " + llvm::Twine(token) +
+                                     ", outside the vocabulary of " + llvm::Twine(vocabulary));
+    to[count++] = (uint32_t)token;
+  }
+  return llvm::Error::success();
+}
+
+void setSampling(gc_manifest &manifest, const ModelConfig &config) {
+  manifest.temperature = 0;
+  manifest.top_p = 1;
+  manifest.top_k = 0;
+  if (!config.generation || !config.generation->doSample)
+    return;
+  manifest.temperature = (float)config.generation->temperature;
+  manifest.top_p = (float)config.generation->topP;
+  manifest.top_k = (uint32_t)config.generation->topK;
+}
+
+void setTable(gc_manifest &manifest, const PlacedWeight *table, const Plan &plan) {
+  manifest.table_placement = GC_TABLE_NONE;
+  if (!table)
+    return;
+  bool storage = plan.tables == TablePlacement::Storage;
+  manifest.table_placement = storage ? GC_TABLE_STORAGE : GC_TABLE_MEMORY;
+  manifest.table_rows = table->rows;
+  manifest.table_row_bytes = table->bytes / table->rows;
+  manifest.table_cache_rows =
+      storage ? (uint32_t)std::max({plan.tableCacheRows, plan.prefillChunk, plan.scoreChunk}) : 0;
+}
+
+llvm::Expected<gc_manifest> makeManifest(const BuildInputs &inputs, unsigned firstCodeSection) {
+  const ModelConfig &config = inputs.model->config;
+  const Plan &plan = *inputs.plan;
+  gc_manifest manifest;
+  std::memset(&manifest, 0, sizeof manifest);
+  copyText(manifest.model, inputs.model->name);
+  copyText(manifest.target, plan.target);
+  manifest.vocabulary = (uint32_t)config.vocabulary;
+  manifest.context = (uint32_t)plan.context;
+  manifest.kv_bytes = inputs.lowered->memory.kvCache;
+  manifest.weights_bytes = inputs.lowered->memory.weights;
+  setTable(manifest, findTable(*inputs.lowered), plan);
+  manifest.bos_token = (int32_t)config.bos;
+  manifest.pad_token = config.pad >= 0 ? (uint32_t)config.pad : 0;
+  if (llvm::Error error = copyTokens(config.stopTokens(), manifest.stop_tokens, GC_MAX_STOP_TOKENS,
+                                     manifest.stop_token_count, config.vocabulary, "stop tokens"))
+    return std::move(error);
+  if (config.generation)
+    if (llvm::Error error = copyTokens(config.generation->suppressed, manifest.suppressed_tokens,
+                                       GC_MAX_SUPPRESSED_TOKENS, manifest.suppressed_token_count,
+                                       config.vocabulary, "suppressed tokens"))
+      return std::move(error);
+  setSampling(manifest, config);
+  manifest.has_tokenizer = !inputs.tokenizerSection.empty();
+  manifest.turns = inputs.model->turns;
+  if (inputs.variants.empty() || inputs.variants.size() > GC_MAX_VARIANTS)
+    return llvm::createStringError("an artifact holds 1 to " + llvm::Twine(GC_MAX_VARIANTS) +
+                                   " code variants, not " + llvm::Twine(inputs.variants.size()));
+  for (const CompiledVariant &variant : inputs.variants) {
+    gc_code_variant &entry = manifest.variants[manifest.variant_count];
+    entry.isa = variant.isa;
+    entry.section = firstCodeSection + manifest.variant_count++;
+    entry.prefill = variant.prefill;
+    entry.decode = variant.decode;
+    entry.score = variant.score;
+  }
+  manifest.planned_weights = plan.memory.weights;
+  manifest.planned_tables = plan.memory.tables;
+  manifest.planned_kv_cache = plan.memory.kvCache;
+  manifest.planned_activations = plan.memory.activations;
+  manifest.planned_encoders = plan.memory.encoders;
+  manifest.planned_code = plan.memory.code;
+  manifest.planned_runtime = plan.memory.runtime;
+  manifest.planned_peak = plan.memory.peak();
+  return manifest;
+}
+
+std::vector<float> ropeFrequencies(const PlacedWeight &weight) {
+  std::vector<float> values(weight.columns, 0.0f);
+  // Pair i of D = 2 · columns: theta^(−2i/D).
+  for (int64_t i = 0; i < weight.rotatedPairs && i < weight.columns; ++i)
+    values[i] = (float)std::pow(weight.theta, -(double)i / (double)weight.columns);
+  return values;
+}
+
+// The checkpoint's tensors by canonical name.
+llvm::StringMap<const TensorInfo *> tensorsByName(const ImportedModel &model) {
+  llvm::StringMap<const TensorInfo *> byName;
+  for (const TensorSpec &spec : expectedTextTensors(model.config))
+    if (const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer))
+      byName[spec.name] = tensor;
+  return byName;
+}
+
+llvm::Expected<PackItem> packItem(const PlacedWeight &weight,
+                                  const llvm::StringMap<const TensorInfo *> &tensors,
+                                  unsigned weightsSection, unsigned tableSection) {
+  const TensorInfo *tensor = tensors.lookup(weight.source);
+  if (!tensor)
+    return llvm::createStringError("tensor '" + weight.source +
+                                   "' is used by the model, but the checkpoint has none");
+  PackItem item;
+  bool table = weight.kind == PlacedWeight::RowTable;
+  item.kind = table                                 ? PackKind::RowTable
+              : weight.kind == PlacedWeight::Vector ? PackKind::Vector
+                                                    : PackKind::Matrix;
+  item.format = weight.format;
+  item.sources.push_back(
+      {tensor, weight.firstRow, weight.kind == PlacedWeight::Vector ? -1 : weight.rows});
+  item.slices = weight.slices;
+  item.section = table ? tableSection : weightsSection;
+  item.offset = table ? 0 : weight.offset;
+  llvm::Expected<uint64_t> bytes = packedItemBytes(item);
+  if (!bytes)
+    return bytes.takeError();
+  if ((int64_t)*bytes != weight.bytes)
+    return llvm::createStringError("tensor '" + weight.source + "' packs to " +
+                                   llvm::Twine(*bytes) + " bytes, code expects " +
+                                   llvm::Twine(weight.bytes) + " (a bug)");
+  return item;
+}
+
+} // namespace
+
+int64_t codeBytes(llvm::ArrayRef<CompiledVariant> variants) {
+  size_t largest = 0;
+  for (const CompiledVariant &variant : variants)
+    largest = std::max(largest, variant.image.size());
+  return (int64_t)largest;
+}
+
+MemoryAccount exactAccount(const Plan &plan, const LoweredModel &lowered, int64_t codeBytes) {
+  MemoryAccount account = plan.memory;
+  account.weights = lowered.memory.weights;
+  // Ring rows beyond the window exist for the chunk in flight: the plan counts them as activations.
+  int64_t surplus = 0;
+  for (const PlannedKv &kv : plan.kvCaches)
+    surplus += kv.bytes;
+  surplus -= plan.memory.kvCache;
+  account.kvCache = lowered.memory.kvCache - std::max<int64_t>(surplus, 0);
+  account.activations = std::max(lowered.memory.prefillArena, lowered.memory.decodeArena) +
+                        std::max<int64_t>(surplus, 0);
+  account.code = codeBytes;
+  return account;
+}
+
+llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
+                          const BuildOptions &options) {
+  const LoweredModel &lowered = *inputs.lowered;
+  const PlacedWeight *table = findTable(lowered);
+
+  std::vector<SectionSpec> sections;
+  auto addSection = [&](gc_section_kind kind, uint64_t bytes) {
+    sections.push_back({kind, bytes});
+    return (unsigned)sections.size() - 1;
+  };
+  unsigned manifestSection = addSection(GC_SECTION_MANIFEST, sizeof(gc_manifest));
+  std::vector<std::pair<unsigned, llvm::ArrayRef<uint8_t>>> contents;
+  auto addContent = [&](gc_section_kind kind, llvm::ArrayRef<uint8_t> bytes) {
+    if (!bytes.empty())
+      contents.push_back({addSection(kind, bytes.size()), bytes});
+  };
+  addContent(GC_SECTION_PLAN, bytesOf(inputs.planText));
+  addContent(GC_SECTION_PROFILE, bytesOf(inputs.profileText));
+  addContent(GC_SECTION_PROVENANCE, bytesOf(inputs.provenanceText));
+  addContent(GC_SECTION_TOKENIZER, inputs.tokenizerSection);
+  addContent(GC_SECTION_TEMPLATE, bytesOf(inputs.model->chatTemplate));
+  unsigned firstCodeSection = sections.size();
+  for (const CompiledVariant &variant : inputs.variants)
+    addContent(GC_SECTION_CODE, variant.image);
+  unsigned weightsSection = addSection(GC_SECTION_WEIGHTS, lowered.memory.weights);
+  unsigned tableSection = table ? addSection(GC_SECTION_TABLE, table->bytes) : 0;
+
+  llvm::Expected<gc_manifest> manifest = makeManifest(inputs, firstCodeSection);
+  if (!manifest)
+    return manifest.takeError();
+
+  llvm::StringMap<const TensorInfo *> tensors = tensorsByName(*inputs.model);
+  std::vector<PackItem> items;
+  for (const PlacedWeight &weight : lowered.weights) {
+    if (weight.kind == PlacedWeight::RopeFrequencies)
+      continue;
+    llvm::Expected<PackItem> item = packItem(weight, tensors, weightsSection, tableSection);
+    if (!item)
+      return item.takeError();
+    items.push_back(std::move(*item));
+  }
+
+  ArtifactWriterOptions writerOptions;
+  writerOptions.cancel = options.cancel;
+  auto writer = ArtifactWriter::create(path, sections, writerOptions);
+  if (!writer)
+    return writer.takeError();
+  llvm::ArrayRef<uint8_t> manifestBytes(reinterpret_cast<const uint8_t *>(&*manifest),
+                                        sizeof *manifest);
+  if (llvm::Error error = (*writer)->writeAt(manifestSection, 0, manifestBytes))
+    return error;
+  for (auto &[section, bytes] : contents)
+    if (llvm::Error error = (*writer)->writeAt(section, 0, bytes))
+      return error;
+  for (const PlacedWeight &weight : lowered.weights) {
+    if (weight.kind != PlacedWeight::RopeFrequencies)
+      continue;
+    std::vector<float> values = ropeFrequencies(weight);
+    llvm::ArrayRef<uint8_t> bytes(reinterpret_cast<const uint8_t *>(values.data()),
+                                  values.size() * sizeof(float));
+    if (llvm::Error error = (*writer)->writeAt(weightsSection, weight.offset, bytes))
+      return error;
+  }
+
+  PackOptions pack;
+  pack.jobs = options.jobs;
+  pack.cancel = options.cancel;
+  pack.progress = options.progress;
+  auto sink = [&](unsigned section, uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
+    return (*writer)->writeAt(section, offset, bytes);
+  };
+  auto packed = packWeights(*inputs.model->checkpoint, items, sink, pack);
+  if (!packed)
+    return packed.takeError();
+  return (*writer)->commit();
+}
+
+} // namespace gcompile

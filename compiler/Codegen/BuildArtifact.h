@@ -1,0 +1,40 @@
+// The last step: compiled images and quantized weights into one .gpk, in bounded memory. Everything
+// that decides bytes is an argument.
+#pragma once
+
+#include "compiler/Codegen/CompileModel.h"
+#include "compiler/Import/ImportModel.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
+
+#include <atomic>
+
+namespace gcompile {
+
+struct BuildInputs {
+  const ImportedModel *model = nullptr;  // with weights
+  const Plan *plan = nullptr;            // its account is what the manifest promises
+  const LoweredModel *lowered = nullptr; // of that plan
+  std::vector<CompiledVariant> variants; // at least one
+  std::vector<uint8_t> tokenizerSection; // empty: none
+  std::string planText, profileText, provenanceText;
+};
+
+struct BuildOptions {
+  unsigned jobs = 0; // 0: as many as the machine has
+  const std::atomic<bool> *cancel = nullptr;
+  llvm::function_ref<void(uint64_t done, uint64_t total)> progress =
+      nullptr; // weights, source bytes as f32
+};
+
+// Bytes of the code that a process maps: the largest variant, since one of them is chosen.
+int64_t codeBytes(llvm::ArrayRef<CompiledVariant> variants);
+
+// The exact account: what lowering and code generation found, with the plan's tables, encoders and
+// runtime.
+MemoryAccount exactAccount(const Plan &plan, const LoweredModel &lowered, int64_t codeBytes);
+
+// Writes `path`; leaves nothing behind on an error.
+llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
+                          const BuildOptions &options = {});
+
+} // namespace gcompile
