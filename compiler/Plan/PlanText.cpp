@@ -100,6 +100,7 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
   out.mutable_optimality()->set_objective(plan.optimality.objective);
   out.mutable_optimality()->set_bound(plan.optimality.bound);
   out.mutable_optimality()->set_gap(plan.optimality.gap);
+  out.mutable_optimality()->set_loss_per_second(plan.optimality.lossPerSecond);
   out.set_solver(plan.solver);
 }
 
@@ -227,7 +228,10 @@ static void readNumbers(const plan::DeploymentPlan &in, Plan &out) {
   out.predicted.kl = predicted.kl();
   out.predicted.klLow = predicted.kl_low();
   out.predicted.klHigh = predicted.kl_high();
-  out.optimality = {in.optimality().objective(), in.optimality().bound(), in.optimality().gap()};
+  out.optimality.objective = in.optimality().objective();
+  out.optimality.bound = in.optimality().bound();
+  out.optimality.gap = in.optimality().gap();
+  out.optimality.lossPerSecond = in.optimality().loss_per_second();
   out.solver = in.solver();
 }
 

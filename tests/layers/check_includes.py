@@ -32,7 +32,7 @@ class Rule:
 # The first rule whose folder contains the file applies: most specific first.
 RULES = [
     Rule("runtime/abi", roots=("runtime/abi",), system={"stddef.h", "stdint.h"}, why="the contract is plain C"),
-    Rule("runtime/include", roots=("runtime/include", "runtime/abi"), system=FREESTANDING, why="the public interface is plain C"),
+    Rule("runtime/include", roots=("runtime/include", "runtime/abi", "gcompile"), system=FREESTANDING, why="the public interface is plain C"),
     Rule("runtime/core", roots=("runtime/core", "runtime/abi", "runtime/include"), system=FREESTANDING,
          why="runtime/core runs without an operating system and never allocates"),
     Rule("runtime", roots=("runtime",), banned_system=RUNTIME_CONTAINERS, why="the runtime depends on libc and libm alone"),
@@ -40,8 +40,8 @@ RULES = [
     Rule("ir", roots=("ir", "mlir", "llvm"), banned_system=PURE_BANNED, why="the IR knows no passes, files, protobuf or flags"),
     Rule("passes/Cost", roots=("passes/Cost", "passes/Planning", "ir/Format", "boost"), banned_system=PURE_BANNED, why="cost models are pure"),
     Rule("passes/Planning", roots=("passes/Cost", "passes/Planning", "ir/Format", "boost"), banned_system=PURE_BANNED, why="planning is pure"),
-    Rule("passes", roots=("passes", "ir", "mlir", "llvm", "boost"), banned_system=PURE_BANNED, why="passes see no files, flags or protobuf"),
-    Rule("targets", roots=("targets", "passes", "ir", "mlir", "llvm", "lld"), why="targets see no protobuf and no checkpoint readers"),
+    Rule("passes", roots=("passes", "ir", "runtime/abi", "mlir", "llvm", "boost"), banned_system=PURE_BANNED, why="passes see no files, flags or protobuf"),
+    Rule("targets", roots=("targets", "passes", "ir", "runtime/abi", "mlir", "llvm", "lld"), why="targets see no protobuf and no checkpoint readers"),
     Rule("compiler/Measure", roots=("compiler", "targets", "passes", "ir", "runtime/abi", "runtime/include", "mlir", "llvm", "google", "tbb", "oneapi", "boost"),
          why="the compile side runs a model only through the runtime's public interface"),
     Rule("compiler", roots=("compiler", "targets", "passes", "ir", "runtime/abi", "mlir", "llvm", "google", "tbb", "oneapi", "boost"),

@@ -1,0 +1,32 @@
+// What each subcommand does. A command writes its result to standard output, everything else to
+// standard error, and answers an exit code.
+#pragma once
+
+#include "compiler/Driver/CompilerInvocation.h"
+
+#include "llvm/Support/Error.h"
+
+#include <string>
+
+namespace gcompile {
+
+struct CommandContext {
+  CompilerInvocation invocation;
+  std::string programPath; // to find profiles beside it
+};
+
+ExitCode runCompile(const CommandContext &context); // compile and plan
+ExitCode runTargets(const CommandContext &context);
+ExitCode runInspect(const CommandContext &context);
+ExitCode runVerify(const CommandContext &context);
+ExitCode runWhy(const CommandContext &context);
+
+// "gcompile: error: …" on standard error, one line.
+ExitCode failWith(ExitCode code, const std::string &message);
+ExitCode failWith(ExitCode code, llvm::Error error);
+void printNote(const CommandContext &context, const std::string &message);
+
+// Replaces the file only when all of it is written; "-" is standard output.
+llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef content);
+
+} // namespace gcompile

@@ -1,0 +1,227 @@
+#include "compiler/Driver/OptionTable.h"
+
+#include "passes/Cost/QualityModel.h"
+
+#include "llvm/Support/GlobPattern.h"
+
+#include <algorithm>
+
+namespace gcompile {
+
+MachineModel pricingMachine(const DeviceProfile &profile) {
+  MachineModel machine = machineModel(profile);
+  double threads = std::clamp(profile.value("threads", 4), 1.0, 64.0);
+  // Nominal figures of one core, for relative prices only.
+  if (profile.name == "host" || machine.readBytesPerSecond <= 0)
+    machine.readBytesPerSecond = 10e9 * std::min(threads, 4.0);
+  if (profile.name == "host" || machine.instructionsPerSecond <= 0)
+    machine.instructionsPerSecond = profile.architecture == "nvptx64" ? 0 : 5e9 * threads;
+  return machine;
+}
+
+WeightFormat rowTableFormat(WeightFormat format) {
+  switch (format) {
+  case WeightFormat::W8G32:
+    return WeightFormat::W8;
+  case WeightFormat::W4G32:
+    return WeightFormat::W4;
+  case WeightFormat::W2G64:
+    return WeightFormat::W2;
+  case WeightFormat::F16:
+    return WeightFormat::BF16;
+  default:
+    return format;
+  }
+}
+
+std::string tableOptionName(TablePlacement placement, WeightFormat format) {
+  return std::string(name(placement)) + ":" + std::string(name(format));
+}
+
+std::optional<std::pair<TablePlacement, WeightFormat>> parseTableOption(llvm::StringRef text) {
+  auto [place, formatName] = text.split(':');
+  std::optional<TablePlacement> placement = parseTablePlacement(std::string_view(place));
+  std::optional<WeightFormat> format = parseWeightFormat(std::string_view(formatName));
+  if (!placement || !format)
+    return std::nullopt;
+  return std::make_pair(*placement, *format);
+}
+
+namespace {
+
+class Builder {
+public:
+  Builder(const PlanRequest &request, const ProgramChoice &choice)
+      : request(request), model(*request.model), choice(choice), options(*request.options),
+        machine(pricingMachine(*request.profile)) {
+    // Asked for a speed on this machine: priced by what was measured on it.
+    if (options.minDecode > 0) {
+      MachineModel measured = machineModel(*request.profile);
+      if (measured.readBytesPerSecond > 0)
+        machine = measured;
+    }
+  }
+
+  llvm::Expected<OptionTable> build(int64_t budgetBytes) {
+    if (llvm::Error error = resolveRules())
+      return error;
+    for (const TensorShape &tensor : model.tensors)
+      addTensor(tensor);
+    table.localItem = addKv(false, options.localKv);
+    table.globalItem = addKv(true, options.globalKv);
+    addFixed();
+    addObjective();
+    table.problem.budgetBytes = budgetBytes;
+    if (std::string why = check(table.problem); !why.empty())
+      return llvm::createStringError("the options make no sense: " + why);
+    return std::move(table);
+  }
+
+private:
+  // The format that the user fixed for each tensor, if any; every pattern has to match something.
+  llvm::Error resolveRules() {
+    fixed.resize(model.tensors.size());
+    for (const FormatRule &rule : options.weightFormats) {
+      llvm::Expected<llvm::GlobPattern> glob = llvm::GlobPattern::create(rule.pattern);
+      if (!glob)
+        return glob.takeError();
+      bool matched = false;
+      for (size_t i = 0; i < model.tensors.size(); ++i)
+        if (model.tensors[i].role != "norm" && glob->match(model.tensors[i].name)) {
+          fixed[i] = rule.format;
+          matched = true;
+        }
+      if (!matched)
+        return llvm::createStringError("--weight-format: pattern '" + rule.pattern +
+                                       "' matches no tensor of the model, which are like '" +
+                                       model.tensors.front().name + "'");
+    }
+    return llvm::Error::success();
+  }
+
+  double lossOf(const TensorShape &tensor, WeightFormat format) const {
+    auto found = request.sourceFormats.find(tensor.name);
+    WeightFormat source = found == request.sourceFormats.end() ? WeightFormat::BF16 : found->second;
+    std::optional<double> error;
+    if (request.measuredError)
+      error = request.measuredError(tensor, format);
+    if (!error)
+      error = weightErrorPrior(format, tensor.k, source);
+    // Tables are read by row: their values are never multiplied by rounded activations.
+    if (tensor.role != "per_layer_table")
+      *error += activationErrorPrior(format);
+    return *error * sensitivity(model, tensor);
+  }
+
+  void addTensor(const TensorShape &tensor) {
+    size_t index = size_t(&tensor - model.tensors.data());
+    if (tensor.role == "norm") {
+      table.fixed.weights += normBytes(tensor.n * tensor.k);
+      table.itemOfTensor.push_back(-1);
+      return;
+    }
+    table.itemOfTensor.push_back(int64_t(table.problem.items.size()));
+    PlanItem item{tensor.name, tensor.role, ItemKind::Weight, tensor.layer, tensor.n, tensor.k, {}};
+    if (tensor.role == "per_layer_table") {
+      item.kind = ItemKind::Table;
+      addTableOptions(tensor, fixed[index], item);
+    } else {
+      for (const WeightFormatInfo &format : weightFormats()) {
+        int64_t bytes = residentBytes(format.format, tensor.n, tensor.k);
+        bool allowed = !fixed[index] || *fixed[index] == format.format;
+        item.options.push_back({std::string(format.name), bytes, lossOf(tensor, format.format),
+                                decodeSeconds(machine, tensor, format.format, bytes), allowed, 0});
+      }
+    }
+    table.problem.items.push_back(std::move(item));
+  }
+
+  void addTableOptions(const TensorShape &tensor, std::optional<WeightFormat> fixedFormat,
+                       PlanItem &item) const {
+    for (TablePlacement placement : {TablePlacement::Memory, TablePlacement::Storage}) {
+      bool storage = placement == TablePlacement::Storage;
+      bool placeAllowed = options.tables == TableChoice::Auto ||
+                          (options.tables == TableChoice::Storage) == storage;
+      for (const WeightFormatInfo &format : weightFormats()) {
+        if (!isRowTableFormat(format.format))
+          continue;
+        int64_t whole = tableMemoryBytes(model, format.format);
+        int64_t row = tableRowBytes(model, format.format);
+        double seconds = double(row) / machine.readBytesPerSecond;
+        if (storage)
+          seconds += machine.storageRowSeconds * double((row + 4095) / 4096);
+        bool allowed =
+            placeAllowed && (!fixedFormat || rowTableFormat(*fixedFormat) == format.format);
+        item.options.push_back(
+            {tableOptionName(placement, format.format),
+             storage ? tableCacheBytes(model, format.format, choice.tableCacheRows) : whole,
+             lossOf(tensor, format.format), seconds, allowed, whole});
+      }
+    }
+  }
+
+  int64_t addKv(bool global, std::optional<KvFormat> fixedFormat) {
+    KvScope scope = global ? KvScope::Global : KvScope::Local;
+    if (kvBytes(model, choice.shape, scope, KvFormat::F16, KvFormat::F16).layers == 0)
+      return -1;
+    PlanItem item;
+    item.name = global ? "global" : "local";
+    item.role = "kv_cache";
+    item.kind = ItemKind::KvCache;
+    for (KvFormat format : {KvFormat::F32, KvFormat::F16, KvFormat::Kv8, KvFormat::Kv4}) {
+      KvBytes bytes = kvBytes(model, choice.shape, scope, format, format);
+      double seconds = kvReadSeconds(machine, model, global, format, format,
+                                     std::max<int64_t>(choice.shape.context / 2, 1));
+      item.options.push_back({std::string(name(format)), bytes.total(),
+                              kvErrorPrior(format) * kvSensitivity(model, global), seconds,
+                              !fixedFormat || *fixedFormat == format, 0});
+    }
+    table.problem.items.push_back(std::move(item));
+    return int64_t(table.problem.items.size()) - 1;
+  }
+
+  void addFixed() {
+    const std::optional<ExactSizes> &exact = request.exact;
+    bool known = exact && exact->prefillChunk == choice.shape.prefillChunk;
+    table.fixed.activations = known ? exact->arenaBytes : estimateArenaBytes(model, choice.shape);
+    table.fixed.code = known ? exact->codeBytes : estimateCodeBytes(model);
+    table.fixed.runtime = estimateRuntimeBytes(model, choice.shape, request.tokenizerBytes);
+    table.problem.fixedBytes = table.fixed.peak();
+    table.problem.fixedSeconds = barrierSeconds(machine, model);
+    if (options.minDecode > 0)
+      table.problem.maxSeconds = 1 / options.minDecode;
+  }
+
+  void addObjective() {
+    // A token with everything in w4 is the unit of time: quality wants 0.0001 nats for a doubling
+    // of it, balanced 0.1, speed 1.
+    double unit = 0;
+    for (const TensorShape &tensor : model.tensors)
+      if (tensor.role != "norm" && tensor.role != "per_layer_table")
+        unit += decodeSeconds(machine, tensor, WeightFormat::W4,
+                              residentBytes(WeightFormat::W4, tensor.n, tensor.k));
+    double nats = options.objective == Objective::Quality    ? 1e-4
+                  : options.objective == Objective::Balanced ? 0.1
+                                                             : 1.0;
+    table.problem.lossPerSecond = unit > 0 ? nats / unit : 0;
+    // A gigabyte of artifact has to buy a thousandth of a nat.
+    table.problem.lossPerStoredByte = 1e-12;
+  }
+
+  const PlanRequest &request;
+  const ModelShape &model;
+  const ProgramChoice &choice;
+  const CompilerInvocation &options;
+  MachineModel machine;
+  std::vector<std::optional<WeightFormat>> fixed;
+  OptionTable table;
+};
+
+} // namespace
+
+llvm::Expected<OptionTable> buildOptionTable(const PlanRequest &request,
+                                             const ProgramChoice &choice, int64_t budgetBytes) {
+  return Builder(request, choice).build(budgetBytes);
+}
+
+} // namespace gcompile

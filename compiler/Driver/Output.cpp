@@ -1,0 +1,56 @@
+// Messages and output files.
+#include "compiler/Driver/Commands.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace gcompile {
+
+ExitCode failWith(ExitCode code, const std::string &message) {
+  // One line, whatever a file name or a parser put into it.
+  std::string line = message;
+  for (char &character : line)
+    if (character == '\n' || character == '\r')
+      character = ' ';
+  llvm::errs() << "gcompile: error: " << line << "\n";
+  return code;
+}
+
+ExitCode failWith(ExitCode code, llvm::Error error) {
+  return failWith(code, llvm::toString(std::move(error)));
+}
+
+void printNote(const CommandContext &context, const std::string &message) {
+  if (!context.invocation.quiet)
+    llvm::errs() << "gcompile: note: " << message << "\n";
+}
+
+llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef content) {
+  if (path == "-") {
+    llvm::outs() << content;
+    return llvm::Error::success();
+  }
+  llvm::SmallString<256> model(path);
+  model += ".tmp-%%%%%%%%";
+  llvm::Expected<llvm::sys::fs::TempFile> file = llvm::sys::fs::TempFile::create(model);
+  if (!file)
+    return llvm::createStringError("cannot write '" + path +
+                                   "': " + llvm::toString(file.takeError()));
+  llvm::raw_fd_ostream out(file->FD, /*shouldClose=*/false);
+  out << content;
+  out.flush();
+  if (out.has_error()) {
+    std::string why = out.error().message();
+    out.clear_error();
+    llvm::consumeError(file->discard());
+    return llvm::createStringError("cannot write '" + path + "': " + why);
+  }
+  if (llvm::Error error = file->keep(path)) {
+    std::string why = llvm::toString(std::move(error));
+    llvm::consumeError(file->discard());
+    return llvm::createStringError("cannot write '" + path + "': " + why);
+  }
+  return llvm::Error::success();
+}
+
+} // namespace gcompile

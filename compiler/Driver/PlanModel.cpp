@@ -1,0 +1,459 @@
+#include "compiler/Driver/PlanModel.h"
+
+#include "compiler/Driver/OptionTable.h"
+#include "compiler/Plan/PlanReport.h"
+#include "passes/Cost/QualityModel.h"
+#include "passes/Planning/GreedySolver.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace gcompile {
+
+// Rows of the storage row cache that cost little and keep a prompt's rows (docs: one row a token).
+constexpr int64_t comfortableCacheRows = 1024;
+
+// Chunks and caches to try, the most comfortable first. The last one needs the least memory.
+static std::vector<ProgramChoice> programChoices(const PlanRequest &request, int64_t context) {
+  ProgramShape shape;
+  shape.context = context;
+  shape.threads = int64_t(request.profile->value("threads", 4));
+  bool tiny = request.model->hidden <= 512;
+  std::vector<ProgramChoice> choices;
+  auto add = [&](int64_t chunk, int64_t rows) {
+    shape.prefillChunk = chunk;
+    shape.scoreChunk = std::min<int64_t>(16, chunk);
+    rows = std::min(std::max(rows, chunk),
+                    std::max<int64_t>(request.model->perLayerVocabulary, chunk));
+    choices.push_back({shape, request.model->perLayerInput > 0 ? rows : 0});
+  };
+  if (!tiny) {
+    add(128, comfortableCacheRows);
+    add(128, 128);
+  }
+  add(64, tiny ? 256 : 64);
+  if (tiny)
+    add(64, 64);
+  add(16, 16);
+  return choices;
+}
+
+// Whether what is spent on comfort is small beside the budget.
+static bool comfortable(const OptionTable &table, int64_t budgetBytes) {
+  return table.fixed.activations <= budgetBytes / 16;
+}
+
+static size_t optionIndex(const PlanItem &item, llvm::StringRef format) {
+  for (size_t i = 0; i < item.options.size(); ++i)
+    if (item.options[i].format == format)
+      return i;
+  return item.options.size();
+}
+
+static std::vector<PricedOption> priced(const PlanItem &item) {
+  std::vector<PricedOption> out;
+  for (const PlanOption &option : item.options)
+    out.push_back({option.format, option.bytes, option.loss, option.seconds});
+  return out;
+}
+
+static bool isFixed(const PlanItem &item) {
+  return llvm::count_if(item.options, [](const PlanOption &o) { return o.supported; }) < 2;
+}
+
+namespace {
+
+// Turns a solution into the plan, with account and predictions.
+class PlanWriter {
+public:
+  PlanWriter(const PlanRequest &request, const ProgramChoice &choice, const OptionTable &table,
+             const PlanSolution &solution)
+      : request(request), model(*request.model), choice(choice), table(table), solution(solution) {}
+
+  Plan write() {
+    plan.model = model.name;
+    plan.target = request.profile->name;
+    plan.context = choice.shape.context;
+    plan.modalities = request.options->modalities;
+    plan.objective = request.options->objective;
+    plan.budgetBytes = table.problem.budgetBytes;
+    plan.prefillChunk = choice.shape.prefillChunk;
+    plan.scoreChunk = choice.shape.scoreChunk;
+    plan.localCapacity = localCapacity(model, choice.shape);
+    plan.globalCapacity = globalCapacity(choice.shape);
+    plan.memory = table.fixed;
+    for (size_t i = 0; i < model.tensors.size(); ++i)
+      writeTensor(model.tensors[i], table.itemOfTensor[i]);
+    writeKv(table.localItem, KvScope::Local);
+    writeKv(table.globalItem, KvScope::Global);
+    predict();
+    return std::move(plan);
+  }
+
+private:
+  const PlanOption &chosen(int64_t item) const {
+    return table.problem.items[item].options[solution.choice[item]];
+  }
+
+  void writeTensor(const TensorShape &shape, int64_t item) {
+    PlannedTensor tensor;
+    tensor.name = shape.name;
+    tensor.role = shape.role;
+    tensor.layer = shape.layer;
+    tensor.n = shape.n;
+    tensor.k = shape.k;
+    if (item < 0) {
+      tensor.format = WeightFormat::F32;
+      tensor.bytes = shape.n * shape.k * 4;
+      tensor.fixed = true;
+    } else if (shape.role == "per_layer_table") {
+      auto [placement, format] = *parseTableOption(chosen(item).format);
+      plan.tables = placement;
+      plan.tableCacheRows = placement == TablePlacement::Storage ? choice.tableCacheRows : 0;
+      tensor.format = format;
+      tensor.placement = std::string(name(placement));
+      tensor.bytes = tableRowBytes(model, format) * model.perLayerVocabulary;
+      plan.memory.tables += chosen(item).bytes;
+    } else {
+      tensor.format = *parseWeightFormat(chosen(item).format);
+      tensor.bytes = packedBytes(tensor.format, shape.n, shape.k);
+      plan.memory.weights += chosen(item).bytes;
+    }
+    if (item >= 0) {
+      tensor.fixed = isFixed(table.problem.items[item]);
+      tensor.options = priced(table.problem.items[item]);
+    }
+    plan.tensorFormats[tensor.name] = tensor.format;
+    plan.tensors.push_back(std::move(tensor));
+  }
+
+  void writeKv(int64_t item, KvScope scope) {
+    if (item < 0)
+      return;
+    KvFormat format = *parseKvFormat(chosen(item).format);
+    KvBytes bytes = kvBytes(model, choice.shape, scope, format, format);
+    bool global = scope == KvScope::Global;
+    PlannedKv kv;
+    kv.layerType = global ? "global" : "local";
+    kv.k = kv.v = format;
+    kv.layers = bytes.layers;
+    kv.heads = bytes.heads;
+    kv.headDim = bytes.headDim;
+    kv.capacity = bytes.capacity;
+    kv.bytes = bytes.total();
+    kv.fixed = isFixed(table.problem.items[item]);
+    kv.options = priced(table.problem.items[item]);
+    plan.memory.kvCache += bytes.window;
+    plan.memory.activations += bytes.surplus;
+    (global ? plan.globalK : plan.localK) = format;
+    (global ? plan.globalV : plan.localV) = format;
+    plan.kvCaches.push_back(std::move(kv));
+  }
+
+  void predict() {
+    MachineModel machine = machineModel(*request.profile);
+    plan.predicted.measured = request.profile->name == "host";
+    std::vector<WeightFormat> formats;
+    DecodeParts parts;
+    for (const PlannedTensor &tensor : plan.tensors) {
+      formats.push_back(tensor.format);
+      size_t index = formats.size() - 1;
+      if (tensor.role == "per_layer_table") {
+        if (plan.tables == TablePlacement::Storage)
+          parts.storage += machine.storageRowSeconds *
+                           double((tableRowBytes(model, tensor.format) + 4095) / 4096);
+      } else {
+        parts.weights += decodeSeconds(machine, model.tensors[index], tensor.format, tensor.bytes);
+      }
+    }
+    int64_t positions = std::max<int64_t>(plan.context / 2, 1);
+    parts.kv = kvReadSeconds(machine, model, false, plan.localK, plan.localV, positions) +
+               kvReadSeconds(machine, model, true, plan.globalK, plan.globalV, positions);
+    parts.barriers = barrierSeconds(machine, model);
+    SpeedEstimate decode = decodeSpeed(parts);
+    SpeedEstimate prefill = prefillSpeed(machine, model, formats, plan.prefillChunk);
+    plan.predicted.decodeTokensPerSecond = decode.tokensPerSecond;
+    plan.predicted.decodeTerm = decode.term;
+    plan.predicted.prefillTokensPerSecond = prefill.tokensPerSecond;
+    plan.predicted.prefillTerm = prefill.term;
+    // Of a prompt of 512 tokens, or half the context.
+    double prompt = double(std::min<int64_t>(512, positions));
+    if (decode.tokensPerSecond > 0 && prefill.tokensPerSecond > 0)
+      plan.predicted.firstTokenSeconds =
+          prompt / prefill.tokensPerSecond + 1 / decode.tokensPerSecond;
+    QualityEstimate quality = qualityOf(evaluate(table.problem, solution).loss);
+    plan.predicted.kl = quality.kl;
+    plan.predicted.klLow = quality.low;
+    plan.predicted.klHigh = quality.high;
+  }
+
+  const PlanRequest &request;
+  const ModelShape &model;
+  const ProgramChoice &choice;
+  const OptionTable &table;
+  const PlanSolution &solution;
+  Plan plan;
+};
+
+} // namespace
+
+static double gapOf(double objective, double bound) {
+  double gap = (objective - bound) / std::max(std::abs(objective), 1e-12);
+  return gap < 1e-9 ? 0 : gap;
+}
+
+static int64_t budgetOf(const PlanRequest &request) {
+  if (request.options->budgetBytes)
+    return *request.options->budgetBytes;
+  return int64_t(request.profile->value("process_budget_bytes", double(int64_t(4) << 30)));
+}
+
+static llvm::Expected<int64_t> contextOf(const PlanRequest &request) {
+  int64_t context = request.options->context;
+  if (!request.options->contextGiven)
+    return std::min(context, request.maxPositions);
+  if (context > request.maxPositions)
+    return llvm::createStringError("--context " + llvm::Twine(context) + ": the model has " +
+                                   llvm::Twine(request.maxPositions) + " positions");
+  return context;
+}
+
+// The least budget that any program choice fits, at this context and these options.
+static llvm::Expected<std::pair<int64_t, PlanSolution>>
+smallestNeed(const PlanRequest &request, int64_t context, MemoryAccount *account) {
+  ProgramChoice least = programChoices(request, context).back();
+  llvm::Expected<OptionTable> table = buildOptionTable(request, least, 0);
+  if (!table)
+    return table.takeError();
+  SolveResult result = GreedySolver().solve(table->problem);
+  if (account) {
+    Plan plan = PlanWriter(request, least, *table, result.smallest).write();
+    *account = plan.memory;
+  }
+  return std::make_pair(result.smallestBytes, result.smallest);
+}
+
+static std::string roundedUpBudget(int64_t bytes) {
+  int64_t unit = bytes >= 10000000 ? 1000000 : 100000;
+  int64_t rounded = (bytes + unit - 1) / unit * unit;
+  if (rounded >= 1000000000 && rounded % 10000000 == 0)
+    return llvm::formatv("{0}GB", double(rounded) / 1e9).str();
+  return rounded % 1000000 ? llvm::formatv("{0}KB", rounded / 1000).str()
+                           : llvm::formatv("{0}MB", rounded / 1000000).str();
+}
+
+// What to change so that something fits: freed formats, tables on storage, a shorter context, else
+// a larger budget.
+static llvm::Expected<std::string> suggest(const PlanRequest &request, int64_t context,
+                                           int64_t budget, int64_t smallest) {
+  auto fits = [&](const CompilerInvocation &options, int64_t tryContext) -> llvm::Expected<bool> {
+    PlanRequest changed = request;
+    changed.options = &options;
+    auto need = smallestNeed(changed, tryContext, nullptr);
+    if (!need)
+      return need.takeError();
+    return need->first <= budget;
+  };
+  std::string budgetAdvice = "--budget " + roundedUpBudget(smallest);
+  CompilerInvocation options = *request.options;
+  if (options.tables == TableChoice::Memory) {
+    options.tables = TableChoice::Storage;
+    llvm::Expected<bool> ok = fits(options, context);
+    if (!ok)
+      return ok.takeError();
+    if (*ok)
+      return "--tables storage or " + budgetAdvice;
+  }
+  for (int64_t shorter = context / 2; shorter >= 256; shorter /= 2) {
+    llvm::Expected<bool> ok = fits(*request.options, shorter);
+    if (!ok)
+      return ok.takeError();
+    if (*ok)
+      return "--context " + std::to_string(shorter) + " or " + budgetAdvice;
+  }
+  if (!options.weightFormats.empty() || options.localKv || options.globalKv) {
+    options = *request.options;
+    options.weightFormats.clear();
+    options.localKv = options.globalKv = std::nullopt;
+    llvm::Expected<bool> ok = fits(options, context);
+    if (!ok)
+      return ok.takeError();
+    if (*ok)
+      return "leave out --weight-format and --kv-format, or " + budgetAdvice;
+  }
+  return budgetAdvice;
+}
+
+static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t context,
+                                          int64_t budget) {
+  auto start = std::chrono::steady_clock::now();
+  GreedySolver solver;
+  PlanOutcome outcome;
+  outcome.budgetBytes = budget;
+  std::vector<ProgramChoice> choices = programChoices(request, context);
+  bool fitsButSlow = false;
+  for (const ProgramChoice &choice : choices) {
+    llvm::Expected<OptionTable> table = buildOptionTable(request, choice, budget);
+    if (!table)
+      return table.takeError();
+    if (&choice != &choices.back() && !comfortable(*table, budget))
+      continue;
+    SolveResult result = solver.solve(table->problem);
+    fitsButSlow |= !result.solution && result.smallestBytes <= budget;
+    if (!result.solution)
+      continue;
+    if (std::string why = verify(table->problem, *result.solution); !why.empty())
+      return llvm::createStringError("the solver's plan does not hold: " + why);
+    outcome.plan = PlanWriter(request, choice, *table, *result.solution).write();
+    outcome.plan->solver = solver.name();
+    outcome.plan->optimality = {.objective = result.cost.objective,
+                                .bound = result.bound,
+                                .lossPerSecond = table->problem.lossPerSecond,
+                                .gap = gapOf(result.cost.objective, result.bound)};
+    outcome.plan->seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return outcome;
+  }
+  MemoryAccount least;
+  auto need = smallestNeed(request, context, &least);
+  if (!need)
+    return need.takeError();
+  outcome.smallestBudgetBytes = need->first;
+  if (fitsButSlow) {
+    outcome.suggestion = "a lower --min-decode";
+    outcome.message = "no plan within " + humanBytes(budget) + " is predicted to decode " +
+                      llvm::formatv("{0:f1}", request.options->minDecode).str() +
+                      " tokens per second; try " + outcome.suggestion;
+    return outcome;
+  }
+  llvm::Expected<std::string> suggestion = suggest(request, context, budget, need->first);
+  if (!suggestion)
+    return suggestion.takeError();
+  outcome.suggestion = *suggestion;
+  outcome.message = "no plan fits " + humanBytes(budget) + ": the smallest needs " +
+                    humanBytes(need->first) + " (weights " + humanBytes(least.weights) +
+                    ", tables " + humanBytes(least.tables) + ", kv " + humanBytes(least.kvCache) +
+                    ", activations " + humanBytes(least.activations) + ", runtime " +
+                    humanBytes(least.runtime + least.code) + "); try " + outcome.suggestion;
+  return outcome;
+}
+
+llvm::Expected<PlanOutcome> planModel(const PlanRequest &request) {
+  int64_t budget = budgetOf(request);
+  llvm::Expected<int64_t> context = contextOf(request);
+  if (!context)
+    return context.takeError();
+  if (*context > 0)
+    return planAt(request, *context, budget);
+
+  // Auto: the longest context whose caches take at most a fifth of the budget.
+  for (int64_t length = int64_t(1) << 24; length >= 512; length /= 2) {
+    if (length > request.maxPositions)
+      continue;
+    llvm::Expected<PlanOutcome> outcome = planAt(request, length, budget);
+    if (!outcome || (outcome->plan && outcome->plan->memory.kvCache <= budget / 5))
+      return outcome;
+  }
+  return planAt(request, std::min<int64_t>(512, request.maxPositions), budget);
+}
+
+llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) {
+  auto refuse = [&](const llvm::Twine &why) {
+    return llvm::createStringError("the plan cannot be replayed: " + why);
+  };
+  const ModelShape &model = *request.model;
+  if (edited.target != request.profile->name)
+    return refuse("it is for target '" + edited.target + "', not '" + request.profile->name + "'");
+  if (edited.context > request.maxPositions)
+    return refuse("its context is " + llvm::Twine(edited.context) + ", the model has " +
+                  llvm::Twine(request.maxPositions) + " positions");
+  ProgramChoice choice;
+  choice.shape = {edited.context, edited.prefillChunk, edited.scoreChunk,
+                  int64_t(request.profile->value("threads", 4))};
+  choice.tableCacheRows = edited.tableCacheRows;
+  if (edited.tables == TablePlacement::Storage &&
+      edited.tableCacheRows < std::max(edited.prefillChunk, edited.scoreChunk))
+    return refuse("table_cache_rows is " + llvm::Twine(edited.tableCacheRows) +
+                  ", less than a chunk");
+  int64_t budget = request.options->budgetBytes.value_or(edited.budgetBytes);
+  CompilerInvocation options = *request.options;
+  options.objective = edited.objective;
+  options.modalities = edited.modalities;
+  PlanRequest changed = request;
+  changed.options = &options;
+  llvm::Expected<OptionTable> table = buildOptionTable(changed, choice, budget);
+  if (!table)
+    return table.takeError();
+
+  llvm::StringMap<const PlannedTensor *> byName;
+  for (const PlannedTensor &tensor : edited.tensors)
+    byName[tensor.name] = &tensor;
+  PlanSolution solution{std::vector<size_t>(table->problem.items.size(), 0)};
+  auto choose = [&](int64_t item, const std::string &format) -> llvm::Error {
+    const PlanItem &planItem = table->problem.items[item];
+    solution.choice[item] = optionIndex(planItem, format);
+    if (solution.choice[item] == planItem.options.size())
+      return refuse("'" + planItem.name + "' takes '" + format + "', which it cannot");
+    return llvm::Error::success();
+  };
+  for (size_t i = 0; i < model.tensors.size(); ++i) {
+    const TensorShape &tensor = model.tensors[i];
+    auto found = byName.find(tensor.name);
+    if (found == byName.end())
+      return refuse("it has no tensor '" + tensor.name + "', which the model needs");
+    const PlannedTensor &wanted = *found->second;
+    byName.erase(found);
+    if (wanted.n != tensor.n || wanted.k != tensor.k)
+      return refuse("'" + tensor.name + "' has shape " + llvm::Twine(wanted.n) + "x" +
+                    llvm::Twine(wanted.k) + ", the model's has " + llvm::Twine(tensor.n) + "x" +
+                    llvm::Twine(tensor.k));
+    std::string format(name(wanted.format));
+    if (table->itemOfTensor[i] < 0) {
+      if (wanted.format != WeightFormat::F32)
+        return refuse("'" + tensor.name + "' takes '" + format + "', but vectors stay f32");
+      continue;
+    }
+    if (tensor.role == "per_layer_table")
+      format = tableOptionName(edited.tables, wanted.format);
+    if (llvm::Error error = choose(table->itemOfTensor[i], format))
+      return error;
+  }
+  if (!byName.empty())
+    return refuse("it has a tensor '" + byName.begin()->first() + "', which the model has not");
+  for (auto [item, k, v] : {std::tuple(table->localItem, edited.localK, edited.localV),
+                            std::tuple(table->globalItem, edited.globalK, edited.globalV)}) {
+    if (item < 0)
+      continue;
+    if (k != v)
+      return refuse("k is " + std::string(name(k)) + " and v " + std::string(name(v)) +
+                    "; caches take one format for both now");
+    if (llvm::Error error = choose(item, std::string(name(k))))
+      return error;
+  }
+  if (std::string why = verify(table->problem, solution); !why.empty())
+    return refuse(why);
+
+  Plan plan = PlanWriter(changed, choice, *table, solution).write();
+  // Who decided, and how good that was, stays as the file says; the objective is counted anew.
+  plan.solver = edited.solver;
+  double objective = evaluate(table->problem, solution).objective;
+  plan.optimality = edited.optimality;
+  plan.optimality.objective = objective;
+  plan.optimality.gap = gapOf(objective, edited.optimality.bound);
+  llvm::StringMap<bool> fixed;
+  for (const PlannedTensor &tensor : edited.tensors)
+    fixed[tensor.name] = tensor.fixed;
+  for (PlannedTensor &tensor : plan.tensors)
+    tensor.fixed = fixed.lookup(tensor.name);
+  for (PlannedKv &kv : plan.kvCaches)
+    for (const PlannedKv &other : edited.kvCaches)
+      if (other.layerType == kv.layerType)
+        kv.fixed = other.fixed;
+  return plan;
+}
+
+} // namespace gcompile

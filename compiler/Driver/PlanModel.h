@@ -1,0 +1,52 @@
+// Planning one model on one target: builds the option table and the problem, solves it, and turns
+// the solution into a plan; or checks a plan that a user edited. The table rests on static facts
+// alone, so the same input and options give the same decisions whatever the machine is doing at the
+// moment; measured speeds enter predictions only (except under --min-decode, which asks for them).
+#pragma once
+
+#include "compiler/Driver/CompilerInvocation.h"
+#include "compiler/Plan/Plan.h"
+#include "compiler/Profile/DeviceProfile.h"
+#include "passes/Cost/ModelShape.h"
+
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Error.h"
+
+#include <functional>
+#include <optional>
+
+namespace gcompile {
+
+// Sizes that code generation found; they replace the estimates. Valid for one choice of chunks.
+struct ExactSizes {
+  int64_t prefillChunk = 0;
+  int64_t arenaBytes = 0, codeBytes = 0;
+};
+
+struct PlanRequest {
+  const ModelShape *model = nullptr;
+  const DeviceProfile *profile = nullptr;
+  const CompilerInvocation *options = nullptr;
+  int64_t maxPositions = 0;
+  int64_t tokenizerBytes = 0; // of its section in the artifact; 0: none
+  // Format in which a tensor lies in the checkpoint, by canonical name; absent: bf16.
+  llvm::StringMap<WeightFormat> sourceFormats;
+  // Relative squared error of a format on the weights themselves; empty function: priors.
+  std::function<std::optional<double>(const TensorShape &, WeightFormat)> measuredError;
+  std::optional<ExactSizes> exact;
+};
+
+struct PlanOutcome {
+  std::optional<Plan> plan;
+  int64_t budgetBytes = 0, smallestBudgetBytes = 0; // when nothing fits
+  std::string suggestion, message;
+};
+
+// Errors are contradictions in the flags (exit code 2).
+llvm::Expected<PlanOutcome> planModel(const PlanRequest &request);
+
+// Takes every decision from `edited`, counts bytes and predictions anew, and refuses what
+// contradicts the model or the budget.
+llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited);
+
+} // namespace gcompile

@@ -1,0 +1,70 @@
+// The program: reads the command line, runs one command, answers its exit code (docs and --help
+// list them).
+#include "compiler/Driver/Commands.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Signals.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <csignal>
+#include <unistd.h>
+
+using namespace gcompile;
+
+// LLVM removes unfinished outputs first, then calls this.
+static void interrupted() { _exit(130); }
+
+static ExitCode runCommand(const CommandContext &context) {
+  const CompilerInvocation &invocation = context.invocation;
+  switch (invocation.command) {
+  case Command::Compile:
+  case Command::Plan:
+    return runCompile(context);
+  case Command::Targets:
+    return runTargets(context);
+  case Command::Inspect:
+    return runInspect(context);
+  case Command::Verify:
+    return runVerify(context);
+  case Command::Why:
+    return runWhy(context);
+  case Command::Pareto:
+  case Command::Calibrate:
+  case Command::Export:
+    break;
+  }
+  return failWith(ExitCode::BadFlags, "'" + commandName(invocation.command).str() +
+                                          "' comes later; this version has compile, plan, targets, "
+                                          "inspect, verify and why");
+}
+
+int main(int argc, char **argv) {
+  llvm::sys::SetInterruptFunction(interrupted);
+  signal(SIGPIPE, SIG_IGN); // a closed reader ends us through the stream's error, quietly
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments.empty()) {
+    llvm::errs() << helpText(std::nullopt);
+    return int(ExitCode::BadFlags);
+  }
+  llvm::Expected<CompilerInvocation> invocation = parseCommandLine(arguments);
+  if (!invocation)
+    return int(failWith(ExitCode::BadFlags, invocation.takeError()));
+  if (invocation->version || invocation->help) {
+    llvm::outs() << (invocation->version ? "gcompile " GCOMPILE_VERSION "\n"
+                                         : helpText(invocation->command == Command::Compile
+                                                        ? std::nullopt
+                                                        : std::optional(invocation->command)));
+    return int(ExitCode::Done);
+  }
+  CommandContext context{*invocation, llvm::sys::fs::getMainExecutable(
+                                          argv[0], reinterpret_cast<void *>(&interrupted))};
+  ExitCode code = runCommand(context);
+  llvm::outs().flush();
+  if (llvm::outs().has_error()) {
+    std::error_code error = llvm::outs().error();
+    llvm::outs().clear_error();
+    if (code == ExitCode::Done && error != std::errc::broken_pipe)
+      code = failWith(ExitCode::BadInput, "cannot write to standard output: " + error.message());
+  }
+  return int(code);
+}
