@@ -165,6 +165,13 @@ static ExitCode finish(const CommandContext &context, const DeviceProfile &profi
                        const Candidate &candidate, const Plan &plan,
                        const std::vector<Considered> &considered) {
   const CompilerInvocation &options = context.invocation;
+  if (!candidate.model.checkpoint)
+    printNote(context,
+              "'" + candidate.shape.name +
+                  "' is planned from its shapes alone: to compile it, fetch the checkpoint "
+                  "google/" +
+                  candidate.shape.name +
+                  " and give its folder to --model, or use --weights synthetic:1");
   bool planOnly = options.command == Command::Plan || options.emit == EmitKind::Plan;
   if (options.emit == EmitKind::Plan ||
       (options.command == Command::Plan && !options.output.empty()))
@@ -182,13 +189,8 @@ static ExitCode finish(const CommandContext &context, const DeviceProfile &profi
   }
   if (planOnly)
     return ExitCode::Done;
-  if (!candidate.model.checkpoint) {
-    printNote(context, "'" + candidate.shape.name +
-                           "' is known by its shapes alone: fetch the checkpoint google/" +
-                           candidate.shape.name +
-                           " and give its folder to --model, or use --weights synthetic:1");
+  if (!candidate.model.checkpoint)
     return ExitCode::Done;
-  }
   return failWith(ExitCode::OurBug,
                   "this build has no code generation yet: only plans are written");
 }

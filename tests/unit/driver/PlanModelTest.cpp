@@ -1,0 +1,317 @@
+// Planning the bundled presets and the bundled tiny checkpoint: budgets hold, fixed formats stay
+// fixed, plans survive a round trip.
+#include "compiler/Driver/PlanModel.h"
+#include "compiler/Driver/ModelShape.h"
+#include "compiler/Import/ImportModel.h"
+#include "compiler/Plan/PlanReport.h"
+#include "compiler/Plan/PlanText.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+using namespace gcompile;
+using testing::HasSubstr;
+
+namespace {
+
+class PlanModel : public testing::Test {
+protected:
+  void load(const char *preset, const char *target) {
+    config = llvm::cantFail(loadPreset(preset));
+    shape = shapeOf(config);
+    profile = llvm::cantFail(loadProfile(target, profileFolders("")));
+    request.model = &shape;
+    request.profile = &profile;
+    request.options = &options;
+    request.maxPositions = config.maxPositions;
+  }
+
+  Plan plan() {
+    llvm::Expected<PlanOutcome> outcome = planModel(request);
+    if (!outcome) {
+      ADD_FAILURE() << llvm::toString(outcome.takeError());
+      return {};
+    }
+    if (!outcome->plan) {
+      ADD_FAILURE() << outcome->message;
+      return {};
+    }
+    return *outcome->plan;
+  }
+
+  std::string replayRefusal(const Plan &edited) {
+    llvm::Expected<Plan> plan = replayPlan(request, edited);
+    return plan ? "" : llvm::toString(plan.takeError());
+  }
+
+  ModelConfig config;
+  ModelShape shape;
+  DeviceProfile profile;
+  CompilerInvocation options;
+  PlanRequest request;
+};
+
+TEST_F(PlanModel, E2BFitsAGigabyteOnAPixel9) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 1000000000;
+  Plan result = plan();
+  EXPECT_LE(result.memory.peak(), 1000000000);
+  EXPECT_GT(result.memory.peak(), 950000000); // it uses what it may
+  EXPECT_EQ(result.tables, TablePlacement::Storage);
+  EXPECT_GE(result.tableCacheRows, result.prefillChunk);
+  EXPECT_EQ(result.localCapacity, 640);
+  EXPECT_EQ(result.globalCapacity, 4096);
+  EXPECT_LT(result.optimality.gap, 0.02);
+  EXPECT_LE(result.optimality.bound, result.optimality.objective + 1e-12);
+  EXPECT_EQ(result.predicted.decodeTerm, "memory bandwidth");
+  EXPECT_EQ(result.tensorFormats.size(), shape.tensors.size());
+  EXPECT_EQ(result.tensorFormats.at("norm.weight"), WeightFormat::F32);
+}
+
+TEST_F(PlanModel, WeightsOfTheAccountAreThePackedTensorsAligned) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 2000000000;
+  Plan result = plan();
+  int64_t packed = 0;
+  for (const PlannedTensor &tensor : result.tensors)
+    if (tensor.role != "per_layer_table")
+      packed += (tensor.bytes + 127) / 128 * 128;
+  EXPECT_EQ(packed, result.memory.weights);
+}
+
+// gemma4.md's parameter count of the text model, through names and shapes.
+TEST_F(PlanModel, ShapesHoldEveryParameter) {
+  load("gemma-4-E2B", "pixel9");
+  int64_t parameters = 0;
+  for (const TensorShape &tensor : shape.tensors)
+    parameters += tensor.n * tensor.k;
+  EXPECT_EQ(parameters, 4628569379);
+}
+
+TEST_F(PlanModel, MoreMemoryNeverCostsQuality) {
+  load("gemma-4-E4B", "pixel9");
+  double last = 1e9;
+  for (int64_t budget : {2000000000ll, 2500000000ll, 3000000000ll, 5000000000ll, 9000000000ll}) {
+    options.budgetBytes = budget;
+    double kl = plan().predicted.kl;
+    EXPECT_LE(kl, last * 1.001) << budget;
+    last = kl;
+  }
+}
+
+TEST_F(PlanModel, TheSmallestBudgetIsExact) {
+  load("gemma-4-E2B", "raspberrypi5");
+  options.budgetBytes = 1000;
+  llvm::Expected<PlanOutcome> outcome = planModel(request);
+  ASSERT_TRUE(bool(outcome));
+  ASSERT_FALSE(outcome->plan);
+  EXPECT_THAT(outcome->message, HasSubstr("no plan fits 1.0 KB: the smallest needs"));
+  EXPECT_THAT(outcome->suggestion, HasSubstr("--budget"));
+  options.budgetBytes = outcome->smallestBudgetBytes;
+  EXPECT_LE(plan().memory.peak(), outcome->smallestBudgetBytes);
+  options.budgetBytes = outcome->smallestBudgetBytes - 1;
+  llvm::Expected<PlanOutcome> less = planModel(request);
+  ASSERT_TRUE(bool(less));
+  EXPECT_FALSE(less->plan);
+}
+
+TEST_F(PlanModel, SuggestsTheTableOnStorageWhenThatIsEnough) {
+  load("gemma-4-E2B", "pixel9");
+  options.tables = TableChoice::Memory;
+  options.budgetBytes = 1000000000;
+  llvm::Expected<PlanOutcome> outcome = planModel(request);
+  ASSERT_TRUE(bool(outcome));
+  ASSERT_FALSE(outcome->plan);
+  EXPECT_THAT(outcome->suggestion, HasSubstr("--tables storage"));
+}
+
+TEST_F(PlanModel, FixedFormatsStayFixedAndLaterRulesWin) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 8000000000;
+  options.weightFormats = {{"*", WeightFormat::W4G32}, {"*.down_proj.weight", WeightFormat::W8}};
+  options.localKv = KvFormat::Kv8;
+  Plan result = plan();
+  for (const PlannedTensor &tensor : result.tensors) {
+    if (tensor.role == "norm")
+      continue;
+    WeightFormat wanted = tensor.role == "down"              ? WeightFormat::W8
+                          : tensor.role == "per_layer_table" ? WeightFormat::W4
+                                                             : WeightFormat::W4G32;
+    EXPECT_EQ(tensor.format, wanted) << tensor.name;
+    EXPECT_EQ(tensor.fixed, tensor.role != "per_layer_table") << tensor.name;
+  }
+  EXPECT_EQ(result.localK, KvFormat::Kv8);
+}
+
+TEST_F(PlanModel, PatternsThatMatchNothingAreRefused) {
+  load("gemma-4-E2B", "pixel9");
+  options.weightFormats = {{"*.dwon_proj.*", WeightFormat::W8}};
+  llvm::Expected<PlanOutcome> outcome = planModel(request);
+  ASSERT_FALSE(outcome);
+  EXPECT_THAT(llvm::toString(outcome.takeError()), HasSubstr("matches no tensor"));
+}
+
+TEST_F(PlanModel, AMinimumSpeedIsMetOrRefused) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 4000000000;
+  double free = plan().predicted.decodeTokensPerSecond;
+  options.minDecode = free * 1.5;
+  EXPECT_GE(plan().predicted.decodeTokensPerSecond, options.minDecode * 0.999);
+  options.minDecode = 1e6;
+  llvm::Expected<PlanOutcome> outcome = planModel(request);
+  ASSERT_TRUE(bool(outcome));
+  EXPECT_FALSE(outcome->plan);
+  EXPECT_THAT(outcome->message, HasSubstr("--min-decode"));
+}
+
+TEST_F(PlanModel, AutoContextGrowsWithTheBudget) {
+  load("gemma-4-E2B", "pixel9");
+  options.context = 0;
+  options.contextGiven = true;
+  options.budgetBytes = 900000000;
+  int64_t small = plan().context;
+  options.budgetBytes = 6000000000;
+  int64_t large = plan().context;
+  EXPECT_LT(small, large);
+  EXPECT_LE(large, config.maxPositions);
+}
+
+TEST_F(PlanModel, ContextsBeyondTheModelAreRefused) {
+  load("gemma-4-E2B", "pixel9");
+  options.context = 200000;
+  options.contextGiven = true;
+  llvm::Expected<PlanOutcome> outcome = planModel(request);
+  ASSERT_FALSE(outcome);
+  EXPECT_THAT(llvm::toString(outcome.takeError()), HasSubstr("131072 positions"));
+}
+
+TEST_F(PlanModel, ExactSizesReplaceEstimates) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 1000000000;
+  Plan first = plan();
+  request.exact = ExactSizes{first.prefillChunk, 50000000, 3000000};
+  Plan second = plan();
+  EXPECT_EQ(second.memory.code, 3000000);
+  EXPECT_GE(second.memory.activations, 50000000);
+  EXPECT_LE(second.memory.peak(), 1000000000);
+}
+
+TEST_F(PlanModel, APlanSurvivesItsTextAndItsReplay) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 1000000000;
+  Plan first = plan();
+  std::string text = planText(first);
+  llvm::Expected<Plan> read = parsePlan(text, "test");
+  ASSERT_TRUE(bool(read)) << llvm::toString(read.takeError());
+  EXPECT_EQ(planText(*read), text);
+  llvm::Expected<Plan> replayed = replayPlan(request, *read);
+  ASSERT_TRUE(bool(replayed)) << llvm::toString(replayed.takeError());
+  EXPECT_EQ(planText(*replayed), text);
+  EXPECT_EQ(replayed->localCapacity, first.localCapacity);
+}
+
+TEST_F(PlanModel, EditedPlansAreTakenOrRefusedWithTheReason) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 1000000000;
+  Plan plan0 = plan();
+  auto tensor = [](Plan &plan, const char *name) -> PlannedTensor & {
+    for (PlannedTensor &tensor : plan.tensors)
+      if (tensor.name == name)
+        return tensor;
+    return plan.tensors.front();
+  };
+  Plan edited = plan0;
+  tensor(edited, "layers.20.mlp.down_proj.weight").format = WeightFormat::W2;
+  llvm::Expected<Plan> smaller = replayPlan(request, edited);
+  ASSERT_TRUE(bool(smaller)) << llvm::toString(smaller.takeError());
+  EXPECT_LT(smaller->memory.weights, plan0.memory.weights);
+  EXPECT_GT(smaller->predicted.kl, plan0.predicted.kl);
+
+  edited = plan0;
+  tensor(edited, "embed_tokens.weight").format = WeightFormat::BF16;
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("the budget is 1000000000"));
+  edited = plan0;
+  tensor(edited, "norm.weight").format = WeightFormat::W8;
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("vectors stay f32"));
+  edited = plan0;
+  edited.tensors.erase(edited.tensors.begin() + 5);
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("it has no tensor"));
+  edited = plan0;
+  edited.tensors.push_back(edited.tensors[5]);
+  edited.tensors.back().name = "layers.99.mlp.up_proj.weight";
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("which the model has not"));
+  edited = plan0;
+  edited.target = "host";
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("for target 'host'"));
+  edited = plan0;
+  edited.tableCacheRows = 1;
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("less than a chunk"));
+}
+
+TEST_F(PlanModel, PlanFilesAreCheckedOnReading) {
+  load("gemma-4-E2B", "pixel9");
+  std::string text = planText(plan());
+  auto refusal = [&](const char *from, const char *to) {
+    std::string changed = text;
+    size_t at = changed.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    changed.replace(at, strlen(from), to);
+    llvm::Expected<Plan> plan = parsePlan(changed, "test");
+    return plan ? std::string() : llvm::toString(plan.takeError());
+  };
+  EXPECT_THAT(refusal("version: 1", "version: 2"), HasSubstr("newer than this gcompile"));
+  EXPECT_THAT(refusal("version: 1", ""), HasSubstr("states no version"));
+  EXPECT_THAT(refusal("objective: \"quality\"", "objective: \"beauty\""), HasSubstr("'beauty'"));
+  EXPECT_THAT(refusal("context: 4096", "context: -1"), HasSubstr("context is -1"));
+  EXPECT_THAT(refusal("context: 4096", "context: 4096 contxt: 1"), HasSubstr("contxt"));
+  EXPECT_THAT(refusal("placement: \"memory\"", "placement: \"attic\""), HasSubstr("'attic'"));
+  EXPECT_THAT(refusal("layer_type: \"local\"", "layer_type: \"global\""), HasSubstr("twice"));
+}
+
+TEST_F(PlanModel, ArtifactsHoldNoMeasuredSpeed) {
+  load("gemma-4-E2B", "host");
+  options.budgetBytes = 2000000000;
+  Plan unmeasured = plan();
+  measureHost(profile);
+  Plan measured = plan();
+  EXPECT_GT(measured.predicted.decodeTokensPerSecond, 0);
+  EXPECT_EQ(planText(measured, PlanTextUse::Artifact), planText(unmeasured, PlanTextUse::Artifact));
+}
+
+TEST_F(PlanModel, JsonHasTheKeysOfTheContract) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 1000000000;
+  Plan result = plan();
+  llvm::json::Object json = planJson(result);
+  for (const char *key :
+       {"model", "target", "budget_bytes", "peak_bytes", "feasible", "context", "modalities",
+        "memory", "tensors", "kv_cache", "predicted", "optimality", "solver", "seconds"})
+    EXPECT_TRUE(json.get(key)) << key;
+  int64_t sum = 0;
+  for (const char *key :
+       {"weights", "tables", "kv_cache", "activations", "encoders", "code", "runtime"})
+    sum += json.getObject("memory")->getInteger(key).value_or(-1000000);
+  EXPECT_EQ(sum, json.getInteger("peak_bytes"));
+  for (const char *key : {"decode_tokens_per_second", "prefill_tokens_per_second",
+                          "first_token_seconds", "kl", "kl_low", "kl_high"})
+    EXPECT_TRUE(json.getObject("predicted")->get(key)) << key;
+  for (const char *key : {"objective", "bound", "gap"})
+    EXPECT_TRUE(json.getObject("optimality")->get(key)) << key;
+  const llvm::json::Object &tensor = *json.getArray("tensors")->front().getAsObject();
+  for (const char *key : {"name", "role", "layer", "format", "bytes", "placement"})
+    EXPECT_TRUE(tensor.get(key)) << key;
+  const llvm::json::Object &kv = *json.getArray("kv_cache")->front().getAsObject();
+  for (const char *key : {"layer_type", "k", "v", "bytes"})
+    EXPECT_TRUE(kv.get(key)) << key;
+}
+
+TEST_F(PlanModel, TheReportNamesTheCategoriesAndMarksEstimates) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 1000000000;
+  std::string report = planReport(plan());
+  for (const char *word : {"weights", "kv_cache", "peak", "of 1.00 GB", "estimates", "tok/s",
+                           "bound by", "optimality gap", "rows cached"})
+    EXPECT_THAT(report, HasSubstr(word));
+}
+
+} // namespace
