@@ -1,5 +1,6 @@
 // The program: reads the command line, runs one command, answers its exit code (docs and --help
 // list them).
+#include "compiler/Artifact/ArtifactWriter.h"
 #include "compiler/Driver/Commands.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -12,7 +13,10 @@
 using namespace gcompile;
 
 // LLVM removes unfinished outputs first, then calls this.
-static void interrupted() { _exit(130); }
+static void interrupted() {
+  removePartialOutputs();
+  _exit(130);
+}
 
 static ExitCode runCommand(const CommandContext &context) {
   const CompilerInvocation &invocation = context.invocation;

@@ -1,10 +1,13 @@
 // The commands `compile` and `plan`: profile → model → plan → code and artifact → report.
 #include "compiler/Driver/Commands.h"
+#include "compiler/Driver/CompileArtifact.h"
 #include "compiler/Driver/ModelShape.h"
 #include "compiler/Driver/ModelSources.h"
 #include "compiler/Driver/PlanModel.h"
+#include "compiler/Driver/ProgressLine.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
+#include "compiler/Quantize/MeasureError.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -17,10 +20,14 @@
 namespace gcompile {
 namespace {
 
+// Relative squared error of every format on the tensors that the solver may choose for.
+using MeasuredErrors = llvm::StringMap<std::map<WeightFormat, double>>;
+
 struct Candidate {
   std::string source;
   ImportedModel model;
   ModelShape shape;
+  MeasuredErrors errors;
 };
 
 // One model that was planned.
@@ -55,6 +62,41 @@ static int64_t tokenizerBytes(const ImportedModel &model) {
   return bytes;
 }
 
+static llvm::Expected<MeasuredErrors> measureFormats(const Candidate &candidate,
+                                                     const CompilerInvocation &options) {
+  MeasuredErrors errors;
+  const ImportedModel &model = candidate.model;
+  bool allFixed = llvm::any_of(options.weightFormats,
+                               [](const FormatRule &rule) { return rule.pattern == "*"; });
+  if (!model.checkpoint || !model.tensors || allFixed)
+    return errors;
+  std::vector<MeasureItem> items;
+  std::vector<std::string> names;
+  for (const TensorSpec &spec : expectedTextTensors(model.config)) {
+    const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer);
+    if (!tensor || spec.shape.size() != 2)
+      continue;
+    MeasureItem item;
+    item.tensor = tensor;
+    bool table = spec.role == TensorRole::PerLayerTable;
+    item.slices = table ? model.config.layerCount() : 1;
+    for (const WeightFormatInfo &format : weightFormats())
+      if (!table || isRowTableFormat(format.format))
+        item.formats.push_back(format.format);
+    items.push_back(std::move(item));
+    names.push_back(spec.name);
+  }
+  MeasureOptions measure;
+  measure.jobs = unsigned(options.jobs);
+  auto measured = measureErrors(*model.checkpoint, items, measure);
+  if (!measured)
+    return measured.takeError();
+  for (size_t index = 0; index < items.size(); ++index)
+    for (size_t option = 0; option < items[index].formats.size(); ++option)
+      errors[names[index]][items[index].formats[option]] = (*measured)[index][option];
+  return errors;
+}
+
 static PlanRequest requestFor(const Candidate &candidate, const DeviceProfile &profile,
                               const CompilerInvocation &options) {
   PlanRequest request;
@@ -63,6 +105,13 @@ static PlanRequest requestFor(const Candidate &candidate, const DeviceProfile &p
   request.options = &options;
   request.maxPositions = candidate.model.config.maxPositions;
   request.tokenizerBytes = tokenizerBytes(candidate.model);
+  request.measuredError = [&candidate](const TensorShape &tensor,
+                                       WeightFormat format) -> std::optional<double> {
+    auto measured = candidate.errors.find(tensor.name);
+    if (measured == candidate.errors.end() || !measured->second.count(format))
+      return std::nullopt;
+    return measured->second.at(format);
+  };
   if (candidate.model.tensors)
     for (const TensorSpec &spec : expectedTextTensors(candidate.model.config))
       if (const TensorInfo *info = candidate.model.tensors->find(spec.role, spec.layer))
@@ -77,10 +126,14 @@ static llvm::Expected<Candidate> load(const std::string &source,
   llvm::Expected<ImportedModel> model = importModel(source, import);
   if (!model)
     return model.takeError();
-  Candidate candidate{source, std::move(*model), {}};
+  Candidate candidate{source, std::move(*model), {}, {}};
   candidate.shape = shapeOf(candidate.model.config);
   if (!candidate.model.name.empty())
     candidate.shape.name = candidate.model.name;
+  llvm::Expected<MeasuredErrors> errors = measureFormats(candidate, options);
+  if (!errors)
+    return errors.takeError();
+  candidate.errors = std::move(*errors);
   return candidate;
 }
 
@@ -161,38 +214,84 @@ static llvm::Expected<Plan> readPlanFile(const std::string &path) {
   return parsePlan((*buffer)->getBuffer(), path);
 }
 
-static ExitCode finish(const CommandContext &context, const DeviceProfile &profile,
-                       const Candidate &candidate, const Plan &plan,
-                       const std::vector<Considered> &considered) {
-  const CompilerInvocation &options = context.invocation;
-  if (!candidate.model.checkpoint)
-    printNote(context,
-              "'" + candidate.shape.name +
-                  "' is planned from its shapes alone: to compile it, fetch the checkpoint "
-                  "google/" +
-                  candidate.shape.name +
-                  " and give its folder to --model, or use --weights synthetic:1");
-  bool planOnly = options.command == Command::Plan || options.emit == EmitKind::Plan;
-  if (options.emit == EmitKind::Plan ||
-      (options.command == Command::Plan && !options.output.empty()))
-    if (!options.output.empty() || !options.json)
-      if (llvm::Error error =
-              writeOutput(options.output.empty() ? "-" : options.output, planText(plan)))
-        return failWith(ExitCode::BadInput, std::move(error));
-  if (options.json) {
+static std::string outputPath(const CompilerInvocation &options, const Candidate &candidate) {
+  if (!options.output.empty())
+    return options.output;
+  return options.emit == EmitKind::Artifact ? candidate.shape.name + "-" + options.target + ".gpk"
+                                            : "-";
+}
+
+static void printPlan(const CommandContext &context, const Plan &plan,
+                      const std::vector<Considered> &considered) {
+  if (context.invocation.json) {
     llvm::json::Object object = planJson(plan);
     if (!considered.empty())
       object["considered"] = consideredJson(considered);
     printJson(std::move(object));
-  } else if (options.emit != EmitKind::Plan && !options.quiet) {
+  } else if (!context.invocation.quiet) {
     llvm::outs() << planReport(plan);
   }
-  if (planOnly)
+}
+
+// Writes the artifact, or what --emit asks for; `plan` gets the exact account.
+static ExitCode compile(const CommandContext &context, const DeviceProfile &profile,
+                        const Candidate &candidate, Plan &plan) {
+  const CompilerInvocation &options = context.invocation;
+  CompileInputs inputs;
+  inputs.model = &candidate.model;
+  inputs.options = &options;
+  inputs.architecture = profile.architecture;
+  inputs.profileText = profile.text;
+  ProgressLine line(options.quiet || options.json ? ProgressLine::Off : ProgressLine::WhenTerminal);
+  auto progress = [&](llvm::StringRef step, uint64_t done, uint64_t total) {
+    line.show(step, done, total);
+  };
+  inputs.progress = progress;
+  auto replan = [&](const ExactSizes &sizes) -> llvm::Expected<Plan> {
+    PlanRequest request = requestFor(candidate, profile, options);
+    request.exact = sizes;
+    llvm::Expected<PlanOutcome> outcome = planModel(request);
+    if (!outcome)
+      return outcome.takeError();
+    if (!outcome->plan)
+      return llvm::createStringError(outcome->message);
+    return std::move(*outcome->plan);
+  };
+  std::string output = outputPath(options, candidate);
+  llvm::Error error = compileArtifact(inputs, plan, replan, output);
+  line.clear();
+  if (error)
+    return failWith(ExitCode::BadInput, std::move(error));
+  if (options.emit == EmitKind::Artifact)
+    printNote(context, "wrote " + output);
+  return ExitCode::Done;
+}
+
+static ExitCode finish(const CommandContext &context, const DeviceProfile &profile,
+                       const Candidate &candidate, Plan plan,
+                       const std::vector<Considered> &considered) {
+  const CompilerInvocation &options = context.invocation;
+  if (options.command == Command::Plan || options.emit == EmitKind::Plan) {
+    if (!options.output.empty() || (options.emit == EmitKind::Plan && !options.json))
+      if (llvm::Error error =
+              writeOutput(options.output.empty() ? "-" : options.output, planText(plan)))
+        return failWith(ExitCode::BadInput, std::move(error));
+    if (options.json || options.emit != EmitKind::Plan)
+      printPlan(context, plan, considered);
     return ExitCode::Done;
-  if (!candidate.model.checkpoint)
+  }
+  if (!candidate.model.checkpoint) {
+    printPlan(context, plan, considered);
+    printNote(context, "'" + candidate.shape.name +
+                           "' is known by its shapes alone: fetch the checkpoint google/" +
+                           candidate.shape.name +
+                           " and give its folder to --model, or use --weights synthetic:1");
     return ExitCode::Done;
-  return failWith(ExitCode::OurBug,
-                  "this build has no code generation yet: only plans are written");
+  }
+  ExitCode code = compile(context, profile, candidate, plan);
+  if (code == ExitCode::Done && options.emit == EmitKind::Artifact)
+    printPlan(context, plan, considered);
+  return code;
 }
 
 ExitCode runCompile(const CommandContext &context) {
