@@ -21,12 +21,16 @@ using namespace llvm;
 namespace gcompile {
 namespace {
 
-constexpr size_t bufferBytes = size_t(1) << 20;
+constexpr uint64_t bufferBytes = uint64_t(1) << 20;
 
 template <size_t Bytes>
 bool isTerminated(const char (&text)[Bytes]) {
   return memchr(text, 0, Bytes) != nullptr;
 }
+
+// Larger than any machine this is for; the runtime's limits are the same.
+constexpr uint64_t largestBytes = uint64_t(1) << 46;
+constexpr uint32_t largestCount = 1u << 30;
 
 bool isLarge(uint32_t kind) { return kind == GC_SECTION_WEIGHTS || kind == GC_SECTION_TABLE; }
 
@@ -169,7 +173,7 @@ Error ArtifactFile::checkHeaderSum() const {
   gc_checksum_state state;
   gc_checksum_begin(&state);
   gc_checksum_update(&state, &blank, sizeof(blank));
-  std::vector<uint8_t> buffer(bufferBytes);
+  std::vector<uint8_t> buffer(std::min<uint64_t>(bufferBytes, sectionTable.front().offset));
   for (uint64_t at = sizeof(header), end = sectionTable.front().offset; at < end;) {
     size_t count = std::min<uint64_t>(buffer.size(), end - at);
     if (Error error = readRaw(at, {buffer.data(), count}))
@@ -186,7 +190,7 @@ Error ArtifactFile::checkSum(size_t index, function_ref<void(uint64_t)> progress
   const gc_section &section = sectionTable[index];
   gc_checksum_state state;
   gc_checksum_begin(&state);
-  std::vector<uint8_t> buffer(bufferBytes);
+  std::vector<uint8_t> buffer(std::min<uint64_t>(bufferBytes, sectionEnd(index) - section.offset));
   for (uint64_t at = section.offset, end = sectionEnd(index); at < end;) {
     size_t count = std::min<uint64_t>(buffer.size(), end - at);
     if (Error error = readRaw(at, {buffer.data(), count}))
@@ -276,10 +280,11 @@ Error ArtifactFile::checkManifest() const {
       !isTerminated(t.turn_suffix) || !isTerminated(t.generation_prompt) ||
       !isTerminated(t.user_role) || !isTerminated(t.model_role) || !isTerminated(t.system_role))
     return bad("has a string without an end in its manifest");
-  constexpr uint32_t largest = 1u << 30;
-  if (m.vocabulary == 0 || m.vocabulary > (1u << 24) || m.context == 0 || m.context > largest)
+  if (m.vocabulary == 0 || m.vocabulary > (1u << 24) || m.context == 0 || m.context > largestCount)
     return bad("names a vocabulary of " + Twine(m.vocabulary) + " and a context of " +
                Twine(m.context) + ", which no model has");
+  if (m.kv_bytes > largestBytes)
+    return bad("wants " + Twine(m.kv_bytes) + " bytes for caches");
   const gc_section *weights = find(GC_SECTION_WEIGHTS);
   if (!weights || weights->bytes != m.weights_bytes)
     return bad("names " + Twine(m.weights_bytes) + " bytes of weights, it has " +
@@ -289,7 +294,7 @@ Error ArtifactFile::checkManifest() const {
       (m.table_placement == GC_TABLE_NONE) != (table == nullptr))
     return bad("manifest and sections disagree about a per-layer table");
   uint64_t tableBytes = 0;
-  if (table && (m.table_rows == 0 || m.table_row_bytes == 0 || m.table_rows > largest ||
+  if (table && (m.table_rows == 0 || m.table_row_bytes == 0 || m.table_rows > largestCount ||
                 __builtin_mul_overflow(m.table_rows, m.table_row_bytes, &tableBytes) ||
                 tableBytes > table->bytes))
     return bad("names a table of " + Twine(m.table_rows) + " rows of " + Twine(m.table_row_bytes) +
@@ -307,8 +312,15 @@ Error ArtifactFile::checkManifest() const {
     if (token >= m.vocabulary)
       return bad("suppressed token " + Twine(token) + " is not in the vocabulary of " +
                  Twine(m.vocabulary));
-  if (!(m.temperature >= 0) || !std::isfinite(m.temperature) || !(m.top_p >= 0 && m.top_p <= 1))
+  if (m.bos_token < -1 || (m.bos_token >= 0 && uint32_t(m.bos_token) >= m.vocabulary) ||
+      m.pad_token >= m.vocabulary)
+    return bad("names a <bos> or <pad> that is not in the vocabulary of " + Twine(m.vocabulary));
+  if (!(m.temperature >= 0) || !std::isfinite(m.temperature) || !(m.top_p >= 0 && m.top_p <= 1) ||
+      m.top_k > largestCount)
     return bad("has sampling defaults that are out of range");
+  if (!std::isfinite(m.predicted_decode_tokens_per_second) ||
+      !std::isfinite(m.predicted_prefill_tokens_per_second))
+    return bad("has predictions that are no numbers");
   if (m.variant_count == 0 || m.variant_count > GC_MAX_VARIANTS)
     return bad("names " + Twine(m.variant_count) + " code variants, expected 1 to " +
                Twine(int(GC_MAX_VARIANTS)));
@@ -326,10 +338,19 @@ Error ArtifactFile::checkVariant(uint32_t index) const {
                ", which is no code");
   uint64_t codeBytes = sectionTable[variant.section].bytes;
   for (const gc_program *program : {&variant.prefill, &variant.decode, &variant.score})
-    if (program->offset >= codeBytes || program->max_rows == 0)
+    if (program->offset >= codeBytes || program->max_rows == 0 ||
+        program->max_rows > largestCount || program->arena_bytes > largestBytes)
       return bad("code variant " + Twine(index) + " has a program at " + Twine(program->offset) +
-                 " for " + Twine(program->max_rows) + " rows in an image of " + Twine(codeBytes) +
-                 " bytes");
+                 " for " + Twine(program->max_rows) + " rows and " + Twine(program->arena_bytes) +
+                 " bytes of scratch in an image of " + Twine(codeBytes) + " bytes");
+  const gc_manifest &m = manifestValue;
+  uint64_t chunk = std::max(variant.prefill.max_rows, variant.score.max_rows), cacheBytes = 0;
+  if (m.table_placement == GC_TABLE_STORAGE &&
+      (m.table_cache_rows < chunk || m.table_cache_rows > largestCount ||
+       __builtin_mul_overflow(uint64_t(m.table_cache_rows), m.table_row_bytes, &cacheBytes) ||
+       cacheBytes > largestBytes))
+    return bad("has a row cache of " + Twine(m.table_cache_rows) + " rows for chunks of up to " +
+               Twine(chunk) + " rows");
   return Error::success();
 }
 

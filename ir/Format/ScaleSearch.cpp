@@ -14,7 +14,8 @@
 
 // Clones need an ifunc resolver, which sanitizers run before they are ready. GC_NO_CLONES: tests
 // compare the baseline with the clones.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(GC_NO_CLONES)
+#elif defined(__SANITIZE_ADDRESS__)
 #define GC_NO_CLONES
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)

@@ -261,6 +261,14 @@ TEST_F(ArtifactReader, RefusesLiesInTheManifest) {
               HasSubstr("a program at 500"));
   EXPECT_THAT(afterManifest([](M &m) { m.variants[0].score.max_rows = 0; }),
               HasSubstr("for 0 rows"));
+  EXPECT_THAT(afterManifest([](M &m) { m.variants[0].prefill.arena_bytes = ~uint64_t(0); }),
+              HasSubstr("bytes of scratch"));
+  EXPECT_THAT(afterManifest([](M &m) { m.table_cache_rows = 31; }),
+              HasSubstr("a row cache of 31 rows for chunks of up to 32 rows"));
+  EXPECT_THAT(afterManifest([](M &m) { m.kv_bytes = uint64_t(1) << 60; }),
+              HasSubstr("bytes for caches"));
+  EXPECT_THAT(afterManifest([](M &m) { m.bos_token = 1000; }), HasSubstr("<bos>"));
+  EXPECT_THAT(afterManifest([](M &m) { m.pad_token = 1000; }), HasSubstr("<pad>"));
   EXPECT_THAT(afterManifest([](M &m) { m.vocabulary = 0; }), HasSubstr("vocabulary of 0"));
   EXPECT_THAT(afterManifest([](M &m) { m.temperature = -1; }), HasSubstr("sampling defaults"));
 }
