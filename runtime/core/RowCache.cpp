@@ -75,7 +75,7 @@ int32_t RowCache::use(uint32_t row, bool &isNew) {
       }
       remove(slot.row);
     }
-    slot = {row, chunk, 1};
+    slot = {row, chunk, 0}; // a row that comes once shall not push out those that come again
     index[find(row)] = candidate;
     isNew = true;
     return int32_t(candidate);
