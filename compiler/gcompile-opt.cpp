@@ -1,9 +1,10 @@
-// gcompile-opt: runs passes and pipelines of gcompile on textual IR (for tests and for looking at one step).
-#include "passes/Passes.h"
-#include "passes/Pipelines.h"
+// gcompile-opt: runs passes and pipelines of gcompile on textual IR (for tests and for looking at
+// one step).
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Passes.h"
+#include "passes/Pipelines.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;

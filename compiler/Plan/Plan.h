@@ -71,8 +71,9 @@ struct Predictions {
 // How far the solution may be from the best one: bound ≤ best ≤ objective.
 struct Optimality {
   double objective = 0, bound = 0;
-  double lossPerSecond = 0; // exchange rate of the objective: nats that a second of a token is worth
-  double gap = 0;           // (objective − bound) / max(objective, tiny)
+  double lossPerSecond =
+      0;          // exchange rate of the objective: nats that a second of a token is worth
+  double gap = 0; // (objective − bound) / max(objective, tiny)
 };
 
 struct Plan {

@@ -1,4 +1,5 @@
-// The gemma dialect: operations and the names of the attributes that functions of a model carry. See GemmaOps.td.
+// The gemma dialect: operations and the names of the attributes that functions of a model carry.
+// See GemmaOps.td.
 #pragma once
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
@@ -15,7 +16,8 @@
 
 namespace gcompile::gemma {
 
-// On a function: the program it is (`forward`, `prefill`, `decode`, `score`) and the most rows it takes.
+// On a function: the program it is (`forward`, `prefill`, `decode`, `score`) and the most rows it
+// takes.
 inline constexpr llvm::StringLiteral programAttrName = "gemma.program";
 inline constexpr llvm::StringLiteral rowsAttrName = "gemma.rows";
 

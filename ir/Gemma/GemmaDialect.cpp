@@ -1,6 +1,6 @@
 // Registration and verifiers of the gemma dialect.
-#include "ir/Gemma/Gemma.h"
 #include "ir/Format/Format.h"
+#include "ir/Gemma/Gemma.h"
 #include "mlir/IR/Builders.h"
 
 using namespace mlir;
@@ -63,8 +63,7 @@ LogicalResult WeightOp::verify() {
     return emitOpError() << "has type " << type
                          << ", expected a vector or a matrix of static shape";
   if (getFormat() && !parseWeightFormat(*getFormat()))
-    return emitOpError() << "has format '" << *getFormat()
-                         << "', which the registry does not know";
+    return emitOpError() << "has format '" << *getFormat() << "', which the registry does not know";
   if (getFormat() && type.getRank() == 1 && *getFormat() != "f32")
     return emitOpError() << "is a vector of format '" << *getFormat() << "', expected 'f32'";
   if ((getRole() == ropeRole) != (getTheta().has_value() && getPairs().has_value()))
@@ -80,8 +79,7 @@ LogicalResult KvCacheOp::verify() {
     if (format && !parseKvFormat(*format))
       return emitOpError() << "has format '" << *format << "', which the registry does not know";
   if (getCapacity() && (*getCapacity() == 0 || *getCapacity() % 64))
-    return emitOpError() << "has a capacity of " << *getCapacity()
-                         << ", expected a multiple of 64";
+    return emitOpError() << "has a capacity of " << *getCapacity() << ", expected a multiple of 64";
   if (getCapacity() && getWindow() && *getCapacity() < getWindow())
     return emitOpError() << "has a capacity of " << *getCapacity() << " for a window of "
                          << getWindow();
@@ -124,8 +122,7 @@ LogicalResult RmsNormOp::verifySymbolUses(SymbolTableCollection &symbols) {
 LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
   int64_t width = columns(getX()), groups = getGroups();
   if (groups < 1 || width % (2 * groups))
-    return emitOpError() << "splits rows of " << width << " into " << groups
-                         << " groups of pairs";
+    return emitOpError() << "splits rows of " << width << " into " << groups << " groups of pairs";
   return verifyVector(*this, symbols, getFrequenciesAttr(), width / groups / 2);
 }
 

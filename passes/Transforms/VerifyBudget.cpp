@@ -59,8 +59,8 @@ struct VerifyBudget : impl::VerifyBudgetBase<VerifyBudget> {
     if (budget == 0 || sum <= budget)
       return;
     module.emitError() << "needs " << sum << " bytes (weights " << weights << ", kv " << caches
-                       << ", scratch " << arena << ", other " << other << "), over the budget of "
-                       << budget;
+                       << ", scratch " << arena << ", other " << other.getValue()
+                       << "), over the budget of " << budget.getValue();
     signalPassFailure();
   }
 };

@@ -1,9 +1,12 @@
-// The .gpk file: header, section table, and the fixed-size structures inside sections. Little-endian.
+// The .gpk file: header, section table, and the fixed-size structures inside sections.
+// Little-endian.
 //
-// Layout: gc_file_header, gc_section[section_count], then sections in file order. Sections start at multiples of 64 KiB.
-// A section's checksum covers [offset, offset of the next section or end of file), so padding is covered too; header_checksum
-// covers the header (with that field zero), the section table, and the padding up to the first section. The checksum is XXH64 with seed 0
-// (Yann Collet's published specification). Readers treat every field as hostile. See docs/decisions/0001 and docs/artifact-format.md.
+// Layout: gc_file_header, gc_section[section_count], then sections in file order. Sections start at
+// multiples of 64 KiB. A section's checksum covers [offset, offset of the next section or end of
+// file), so padding is covered too; header_checksum covers the header (with that field zero), the
+// section table, and the padding up to the first section. The checksum is XXH64 with seed 0 (Yann
+// Collet's published specification). Readers treat every field as hostile. See docs/decisions/0001
+// and docs/artifact-format.md.
 #pragma once
 
 #include "runtime/abi/gc_module.h"
@@ -64,7 +67,8 @@ typedef struct gc_program {
   uint64_t max_rows;
 } gc_program;
 
-// Instruction sets. A runtime picks the supported variant with the highest number of its own architecture.
+// Instruction sets. A runtime picks the supported variant with the highest number of its own
+// architecture.
 typedef enum gc_isa {
   GC_ISA_X86_64_V3 = 100,   // AVX2, FMA, F16C
   GC_ISA_X86_64_VNNI = 110, // x86-64-v4 with AVX-512 VNNI
@@ -80,13 +84,15 @@ typedef struct gc_code_variant {
 } gc_code_variant;
 GC_STATIC_ASSERT(sizeof(gc_code_variant) == 80, "gc_code_variant");
 
-// How a conversation is rendered, as data (chat templates are reduced to this at compile time). Strings are zero-terminated.
+// How a conversation is rendered, as data (chat templates are reduced to this at compile time).
+// Strings are zero-terminated.
 typedef struct gc_turn_form {
   char start[32];             // "<bos>"
   char role_prefix[32];       // "<|turn>"
   char role_suffix[32];       // "\n"
   char turn_suffix[32];       // "<turn|>\n"
-  char generation_prompt[64]; // "<|turn>model\n", with the empty thought channel where the template has it
+  char generation_prompt[64]; // "<|turn>model\n", with the empty thought channel where the template
+                              // has it
   char user_role[16], model_role[16], system_role[16];
   uint32_t present; // 0: the checkpoint has no template that we can reduce
   uint32_t trim_content;
@@ -102,7 +108,7 @@ typedef struct gc_manifest {
   uint64_t kv_bytes;      // of all caches
   uint64_t weights_bytes; // of the weights section
   // per-layer table
-  uint32_t table_placement; // GC_TABLE_*
+  uint32_t table_placement;  // GC_TABLE_*
   uint32_t table_cache_rows; // GC_TABLE_STORAGE: rows of the cache, at least the largest chunk
   uint64_t table_rows, table_row_bytes;
   uint32_t variant_count;
@@ -115,14 +121,15 @@ typedef struct gc_manifest {
   float top_p;       // 1: off
   uint32_t top_k;    // 0: off
   uint32_t has_tokenizer;
-  uint32_t pad_token;   // replaces soft slots before lookups
+  uint32_t pad_token; // replaces soft slots before lookups
   uint32_t reserved[3];
   gc_turn_form turns;
   gc_code_variant variants[GC_MAX_VARIANTS];
   // what the plan promised, in bytes; grun --bench reports the same categories as measured
-  uint64_t planned_weights, planned_tables, planned_kv_cache, planned_activations, planned_encoders, planned_code, planned_runtime,
-      planned_peak;
-  double predicted_decode_tokens_per_second, predicted_prefill_tokens_per_second; // 0: not predicted
+  uint64_t planned_weights, planned_tables, planned_kv_cache, planned_activations, planned_encoders,
+      planned_code, planned_runtime, planned_peak;
+  double predicted_decode_tokens_per_second,
+      predicted_prefill_tokens_per_second; // 0: not predicted
 } gc_manifest;
 
 #ifdef __cplusplus

@@ -1,7 +1,9 @@
-// The contract between compiled code and its caller: an environment of services, one call structure, task functions.
+// The contract between compiled code and its caller: an environment of services, one call
+// structure, task functions.
 //
-// Compiled programs live in a position-independent image without relocations; they are found by byte offset
-// (gc_code_variant in gc_artifact.h) and called as gc_program_fn. See docs/decisions/0001.
+// Compiled programs live in a position-independent image without relocations; they are found by
+// byte offset (gc_code_variant in gc_artifact.h) and called as gc_program_fn. See
+// docs/decisions/0001.
 #pragma once
 
 #include <stddef.h>
@@ -16,7 +18,8 @@ extern "C" {
 
 enum { GC_MODULE_VERSION = 1 };
 
-// Runs tasks [begin, end). `arguments` is owned by the caller of parallel_for and outlives the call.
+// Runs tasks [begin, end). `arguments` is owned by the caller of parallel_for and outlives the
+// call.
 typedef void (*gc_task_fn)(const void *arguments, int64_t begin, int64_t end);
 
 typedef struct gc_env {
@@ -30,10 +33,12 @@ typedef struct gc_env {
 GC_STATIC_ASSERT(offsetof(gc_env, self) == 8, "gc_env.self");
 GC_STATIC_ASSERT(offsetof(gc_env, parallel_for) == 16, "gc_env.parallel_for");
 
-// What one run of a program reads and writes. All pointers are 128-byte aligned, except row indices and logits (4).
+// What one run of a program reads and writes. All pointers are 128-byte aligned, except row indices
+// and logits (4).
 typedef struct gc_call {
   const uint8_t *weights;         // resident weights section
-  const uint8_t *per_layer_table; // PLE rows: the table itself, or the row cache; may be null when the model has none
+  const uint8_t *per_layer_table; // PLE rows: the table itself, or the row cache; may be null when
+                                  // the model has none
   const int32_t *tokens;          // [rows] rows of the embedding
   const int32_t *per_layer_rows;  // [rows] rows or cache slots of per_layer_table
   uint8_t *kv_cache;              // all caches; zero before the first call
