@@ -20,5 +20,21 @@ mlir::LogicalResult emit(mlir::OpBuilder &builder, MatmulFloatOp op, TaskRange t
                          const TargetInfo &target);
 mlir::LogicalResult emit(mlir::OpBuilder &builder, MatmulIntegerOp op, TaskRange tasks,
                          const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, RmsNormOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, RopeTableOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, RopeOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, AppendKvOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, AttendOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, GeluMulOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, AddOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, SoftCapOp op, TaskRange tasks,
+                         const TargetInfo &target);
 
 } // namespace gcompile::kernel

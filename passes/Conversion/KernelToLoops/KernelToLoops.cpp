@@ -15,8 +15,10 @@ namespace {
 
 LogicalResult emitLoops(Operation *op, OpBuilder &builder, TaskRange tasks,
                         const TargetInfo &target) {
-  return llvm::TypeSwitch<Operation *, LogicalResult>(op).Default(
-      [](Operation *other) { return other->emitOpError("has no lowering to loops"); });
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case<RmsNormOp, RopeTableOp, RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp>(
+          [&](auto op) { return emit(builder, op, tasks, target); })
+      .Default([](Operation *other) { return other->emitOpError("has no lowering to loops"); });
 }
 
 LogicalResult lowerFunction(func::FuncOp function, const TargetInfo &target) {

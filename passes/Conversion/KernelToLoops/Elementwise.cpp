@@ -1,0 +1,79 @@
+// gelu_mul, add, soft_cap: one function of 16 lanes each, over pieces of rows.
+#include "ir/Kernel/Tasks.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/Conversion/KernelToLoops/Emitters.h"
+#include "passes/Conversion/KernelToLoops/VectorMath.h"
+
+using namespace mlir;
+
+namespace gcompile::kernel {
+namespace {
+
+// Calls `body` for each 16 columns of the tasks [begin, end): task = row · pieces + piece.
+void forEachPiece(VectorMath &m, Value out, TaskRange tasks,
+                  llvm::function_ref<void(Value row, Value column, int64_t count)> body) {
+  int64_t columns = cast<MemRefType>(out.getType()).getDimSize(1);
+  int64_t pieces = (columns + elementwiseTaskColumns - 1) / elementwiseTaskColumns;
+  if (pieces <= 1) {
+    m.forEach(tasks.begin, tasks.end, 1, [&](Value row) {
+      m.forEachChunk(columns, [&](Value column, int64_t count) { body(row, column, count); });
+    });
+    return;
+  }
+  int64_t whole = columns / lanes * lanes;
+  m.forEach(tasks.begin, tasks.end, 1, [&](Value task) {
+    Value row = m.divi(task, pieces), piece = m.remi(task, pieces);
+    Value from = m.muli(piece, elementwiseTaskColumns);
+    Value to = arith::MinUIOp::create(m.b, m.addi(from, elementwiseTaskColumns), m.index(whole));
+    m.forEach(from, to, lanes, [&](Value column) { body(row, column, lanes); });
+    if (columns == whole)
+      return;
+    Value isLast = m.compare(arith::CmpIPredicate::eq, piece, m.index(pieces - 1));
+    auto branch = scf::IfOp::create(m.b, isLast, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(m.b);
+    m.b.setInsertionPoint(branch.thenBlock()->getTerminator());
+    body(row, m.index(whole), columns - whole);
+  });
+}
+
+} // namespace
+
+LogicalResult emit(OpBuilder &builder, GeluMulOp op, TaskRange tasks, const TargetInfo &target) {
+  VectorMath m(builder, op.getLoc());
+  forEachPiece(m, op.getOuts(), tasks, [&](Value row, Value column, int64_t count) {
+    Value gate = m.load(op.getGate(), {row, column}, count);
+    Value up = m.load(op.getUp(), {row, column}, count);
+    m.store(m.mul(m.geluTanh(gate), up), op.getOuts(), {row, column}, count);
+  });
+  return success();
+}
+
+LogicalResult emit(OpBuilder &builder, AddOp op, TaskRange tasks, const TargetInfo &target) {
+  VectorMath m(builder, op.getLoc());
+  double scale = op.getScale().convertToDouble();
+  Value factor;
+  if (op.getFactor())
+    factor = m.splat(m.loadScalar(op.getFactor(), m.index(0)));
+  forEachPiece(m, op.getOuts(), tasks, [&](Value row, Value column, int64_t count) {
+    Value sum =
+        m.add(m.load(op.getA(), {row, column}, count), m.load(op.getB(), {row, column}, count));
+    if (scale != 1.0)
+      sum = m.mul(sum, m.f(scale));
+    if (factor)
+      sum = m.mul(sum, factor);
+    m.store(sum, op.getOuts(), {row, column}, count);
+  });
+  return success();
+}
+
+LogicalResult emit(OpBuilder &builder, SoftCapOp op, TaskRange tasks, const TargetInfo &target) {
+  VectorMath m(builder, op.getLoc());
+  double cap = op.getCap().convertToDouble();
+  forEachPiece(m, op.getOuts(), tasks, [&](Value row, Value column, int64_t count) {
+    Value x = m.load(op.getX(), {row, column}, count);
+    m.store(m.mul(m.tanh(m.div(x, m.f(cap))), m.f(cap)), op.getOuts(), {row, column}, count);
+  });
+  return success();
+}
+
+} // namespace gcompile::kernel
