@@ -5,6 +5,8 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <algorithm>
+#include <cstring>
 #include <optional>
 
 using llvm::Error;
@@ -112,6 +114,49 @@ bool isDead(StringRef canonical, const ModelConfig &config) {
                     rest == facts(TensorRole::Value).suffix ||
                     rest == facts(TensorRole::KeyNorm).suffix;
   return keyOrValue && !entry.ownsKv;
+}
+
+// Some files say "not tied" and store the embedding twice; only a head that really differs is out
+// of reach.
+Expected<bool> sameBytes(const Checkpoint &checkpoint, const TensorInfo &a, const TensorInfo &b) {
+  if (a.type != b.type || a.shape != b.shape)
+    return false;
+  constexpr uint64_t chunk = uint64_t{1} << 20;
+  std::vector<uint8_t> left(std::min(a.bytes, chunk)), right(left.size());
+  for (uint64_t done = 0; done < a.bytes; done += left.size()) {
+    uint64_t count = std::min<uint64_t>(left.size(), a.bytes - done);
+    if (Error error = checkpoint.read(a, done, {left.data(), count}))
+      return std::move(error);
+    if (Error error = checkpoint.read(b, done, {right.data(), count}))
+      return std::move(error);
+    if (std::memcmp(left.data(), right.data(), count) != 0)
+      return false;
+  }
+  return true;
+}
+
+Error checkHead(const Checkpoint &checkpoint, const ModelConfig &config, TextTensors &result,
+                const TensorInfo *head) {
+  if (!head) {
+    if (!config.tiedEmbedding)
+      return importError("the configuration has tie_word_embeddings false, but the checkpoint has "
+                         "no lm_head.weight");
+    return Error::success();
+  }
+  if (!config.tiedEmbedding) {
+    Expected<bool> same = sameBytes(checkpoint, *head, *result.find(TensorRole::Embedding));
+    if (!same)
+      return same.takeError();
+    if (!*same)
+      return importError("the configuration has tie_word_embeddings false and " +
+                         inQuotes(head->name) +
+                         " differs from the embedding; supported are tied embeddings");
+  }
+  result.ignored.push_back(head);
+  result.notes.push_back(config.tiedEmbedding
+                             ? "lm_head.weight is ignored: the embedding is tied"
+                             : "lm_head.weight equals the embedding and is taken as tied");
+  return Error::success();
 }
 
 } // namespace
@@ -241,13 +286,8 @@ Expected<TextTensors> resolveTextTensors(const Checkpoint &checkpoint, const Mod
     byCanonical.erase(found);
   }
 
-  if (head) {
-    if (!config.tiedEmbedding)
-      return importError("the configuration has tie_word_embeddings false and the checkpoint a " +
-                         inQuotes(head->name) + " of its own; supported are tied embeddings");
-    result.ignored.push_back(head);
-    result.notes.push_back("lm_head.weight is ignored: the embedding is tied");
-  }
+  if (Error error = checkHead(checkpoint, config, result, head))
+    return std::move(error);
   // In checkpoint order, so that what is said does not depend on a hash.
   size_t unknown = 0;
   std::string firstUnknown;

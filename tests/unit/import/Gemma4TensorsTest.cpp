@@ -174,12 +174,34 @@ TEST(Gemma4Tensors, IgnoresDeadWeights) {
             "");
 }
 
-TEST(Gemma4Tensors, AnOwnHeadIsRefusedWhenNotTied) {
-  ModelConfig config = configOf("gemma4-tiny");
+// tie_word_embeddings false: fine while the two are the same bytes, refused when they differ or one
+// is missing.
+TEST(Gemma4Tensors, AnUntiedHeadHasToEqualTheEmbedding) {
+  ModelConfig config = configOf("conformance/e2b-like");
   config.tiedEmbedding = false;
-  EXPECT_THAT(
-      resolveChanged(config, "", [](TensorInfo &) {}, {tensor("lm_head.weight", {4096, 256})}),
-      HasSubstr("tie_word_embeddings"));
+  auto original = valueOf(openSafetensors(dataPath("conformance/e2b-like")));
+  EXPECT_THAT(errorOf(resolveTextTensors(*original, config)), HasSubstr("no lm_head.weight"));
+
+  std::string bytes = readBytes(dataPath("conformance/e2b-like/model.safetensors"));
+  uint64_t headerBytes = 0;
+  std::memcpy(&headerBytes, bytes.data(), 8);
+  std::string header = bytes.substr(8, headerBytes), data = bytes.substr(8 + headerBytes);
+  const TensorInfo *embedding = original->find("model.language_model.embed_tokens.weight");
+  ASSERT_TRUE(embedding);
+  std::string head = bytes.substr(embedding->offset, embedding->bytes);
+  header = replaced(header, "{",
+                    R"({"lm_head.weight":{"dtype":"BF16","shape":[320,64],"data_offsets":[)" +
+                        std::to_string(data.size()) + "," +
+                        std::to_string(data.size() + head.size()) + "]},");
+  TemporaryFolder folder;
+  auto same =
+      valueOf(openSafetensors(folder.write("1.safetensors", safetensors(header, data + head))));
+  EXPECT_THAT(valueOf(resolveTextTensors(*same, config)).notes,
+              testing::ElementsAre(HasSubstr("taken as tied")));
+  head.back() ^= 1;
+  auto other =
+      valueOf(openSafetensors(folder.write("2.safetensors", safetensors(header, data + head))));
+  EXPECT_THAT(errorOf(resolveTextTensors(*other, config)), HasSubstr("differs from the embedding"));
 }
 
 } // namespace
