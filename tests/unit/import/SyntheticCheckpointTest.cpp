@@ -71,6 +71,22 @@ TEST(SyntheticCheckpoint, DependsOnSeedAndName) {
             valueOf(first->contentHash(*first->find(up))));
 }
 
+// Values of an independent implementation (Python: XXH64 of the name, SplitMix64, single
+// precision). When they change, so must the generator's version, or artifacts of one seed differ
+// between versions without a sign.
+TEST(SyntheticCheckpoint, ValuesAreTheDocumentedOnes) {
+  auto checkpoint = makeSyntheticCheckpoint(tiny(), 3);
+  std::vector<float> down = valueOf(checkpoint->readAllAsFloat(
+      *checkpoint->find("model.language_model.layers.7.mlp.down_proj.weight")));
+  EXPECT_EQ(down[0], 0.0004329681396484375f);
+  EXPECT_EQ(down[1], 0.032470703125f);
+  EXPECT_EQ(down[1024], 0.01177978515625f);
+  EXPECT_EQ(down[262143], 0.05224609375f);
+  EXPECT_EQ(
+      valueOf(checkpoint->readAllAsFloat(*checkpoint->find("model.language_model.norm.weight")))[5],
+      0.9140625f);
+}
+
 TEST(SyntheticCheckpoint, MatricesAreBellShapedWithRowsOfDifferentSize) {
   auto checkpoint = makeSyntheticCheckpoint(tiny(), 3);
   const TensorInfo *down = checkpoint->find("model.language_model.layers.7.mlp.down_proj.weight");
