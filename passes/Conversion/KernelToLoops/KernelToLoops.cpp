@@ -16,7 +16,8 @@ namespace {
 LogicalResult emitLoops(Operation *op, OpBuilder &builder, TaskRange tasks,
                         const TargetInfo &target) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<RmsNormOp, RopeTableOp, RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp>(
+      .Case<GatherRowsOp, QuantizeRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp, RopeTableOp,
+            RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp>(
           [&](auto op) { return emit(builder, op, tasks, target); })
       .Default([](Operation *other) { return other->emitOpError("has no lowering to loops"); });
 }

@@ -1,0 +1,249 @@
+// matmul_integer: x · Wᵀ for int8 activations and packed integer weights (P64). Sums over a row
+// (channel-wise) or over a group are exact in int32; group sums are added in order, in f32, with
+// one fused multiply-add each. So the instruction set and the tile change nothing in the result.
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Conversion/KernelToLoops/DotProducts.h"
+#include "passes/Conversion/KernelToLoops/PanelLoops.h"
+
+using namespace mlir;
+
+namespace gcompile::kernel {
+namespace {
+
+constexpr int64_t panelWidth = 64, wideLanes = 16;
+
+// How a panel is cut: a *unit* is the 64 bytes of one quad of k for 16 rows (w8), 32 (w4), or 64
+// (w2); it has `fields` accumulators of 16 rows, each in `parts` registers.
+class IntegerPanel {
+public:
+  IntegerPanel(VectorMath &m, MatmulIntegerOp op, const WeightFormatInfo &format, DotStrategy &dot)
+      : m(m), op(op), format(format), dot(dot), fields(dot.fields), units(4 / fields),
+        parts(wideLanes / dot.partLanes),
+        padded(cast<MemRefType>(op.getCodes().getType()).getDimSize(1)),
+        columns(cast<MemRefType>(op.getOuts().getType()).getDimSize(1)) {
+    codes = m.viewBytes(flatten(m, op.getCodes()), m.b.getI32Type());
+  }
+
+  int64_t unitCount() const { return units; }
+  // Outputs of the units [from, to) of `panel` for these rows.
+  void tile(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to);
+
+private:
+  // Everything that is kept for one unit and one row: [field][part].
+  int64_t slotsPerUnit() const { return fields * parts; }
+  int64_t firstOutput(int64_t unit, int64_t field, int64_t part) const {
+    return (unit * fields + field) * wideLanes + part * dot.partLanes;
+  }
+  SmallVector<Value> initialSums(Value panel, ArrayRef<Value> rows, Value group, int64_t from,
+                                 int64_t to);
+  void quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<Value> rows, int64_t from,
+             int64_t to, MutableArrayRef<Value> sums);
+  void finishSums(MutableArrayRef<Value> sums);
+  SmallVector<Value> channelWise(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to);
+  SmallVector<Value> groupWise(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to);
+  Value toFloat(Value sums) { return arith::SIToFPOp::create(m.b, m.f32s(dot.partLanes), sums); }
+  // Quads an iteration takes: enough to cover latencies with four registers, few enough to stay
+  // small with many.
+  int64_t unrollFor(ArrayRef<Value> rows) const { return rows.size() == 1 ? 4 : 2; }
+
+  VectorMath &m;
+  MatmulIntegerOp op;
+  const WeightFormatInfo &format;
+  DotStrategy &dot;
+  const int64_t fields, units, parts, padded, columns;
+  Value codes; // activations as quads
+};
+
+SmallVector<Value> IntegerPanel::initialSums(Value panel, ArrayRef<Value> rows, Value group,
+                                             int64_t from, int64_t to) {
+  SmallVector<Value> sums;
+  Value words = dot.startsAtCorrection() ? m.viewBytes(op.getWeights(), m.b.getI32Type()) : Value();
+  for (Value row : rows) {
+    Value rowSum = m.loadScalar(op.getSums(), {row, group});
+    for (int64_t unit = from; unit < to; ++unit)
+      for (int64_t field = 0; field < fields; ++field) {
+        int64_t factor = dot.sumFactor(field);
+        Value start =
+            factor ? m.splat(m.muli(rowSum, factor), dot.partLanes) : m.integer(dot.sumType(), 0);
+        for (int64_t part = 0; part < parts; ++part) {
+          if (!words) {
+            sums.push_back(start);
+            continue;
+          }
+          int64_t table = correctionOffset(format.format, columns, op.getColumns()) / 4;
+          Value place = m.addi(m.muli(panel, panelWidth), table + firstOutput(unit, field, part));
+          sums.push_back(m.loadAs(dot.sumType(), words, place));
+        }
+      }
+  }
+  return sums;
+}
+
+// Adds `count` quads, of which the first lies at byte `bytes` of the weights.
+void IntegerPanel::quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<Value> rows,
+                         int64_t from, int64_t to, MutableArrayRef<Value> sums) {
+  constexpr int64_t unitBytes = 64;
+  SmallVector<SmallVector<Value>> x;
+  for (Value row : rows)
+    x.push_back(dot.activations(codes, m.addi(m.muli(row, padded / 4), firstQuad), count));
+  VectorType partType = VectorType::get(4 * dot.partLanes, m.b.getI8Type());
+  for (int64_t unit = from; unit < to; ++unit)
+    for (int64_t part = 0; part < parts; ++part) {
+      SmallVector<Value> weights;
+      for (int64_t q = 0; q < count; ++q)
+        weights.push_back(
+            m.loadAs(partType, op.getWeights(),
+                     m.addi(bytes, (q * units + unit) * unitBytes + part * 4 * dot.partLanes)));
+      for (size_t r = 0; r < rows.size(); ++r) {
+        SmallVector<Value> own;
+        size_t first = (r * (to - from) + unit - from) * slotsPerUnit() + part;
+        for (int64_t field = 0; field < fields; ++field)
+          own.push_back(sums[first + field * parts]);
+        dot.accumulate(own, weights, x[r]);
+        for (int64_t field = 0; field < fields; ++field)
+          sums[first + field * parts] = own[field];
+      }
+    }
+}
+
+void IntegerPanel::finishSums(MutableArrayRef<Value> sums) {
+  for (size_t first = 0; first < sums.size(); first += slotsPerUnit())
+    for (int64_t part = 0; part < parts; ++part) {
+      SmallVector<Value> own;
+      for (int64_t field = 0; field < fields; ++field)
+        own.push_back(sums[first + field * parts + part]);
+      dot.finish(own);
+      for (int64_t field = 0; field < fields; ++field)
+        sums[first + field * parts + part] = own[field];
+    }
+}
+
+SmallVector<Value> IntegerPanel::channelWise(Value panel, ArrayRef<Value> rows, int64_t from,
+                                             int64_t to) {
+  int64_t quadBytes = panelWidth * format.bits / 2;
+  Value base = m.muli(panel, panelBytes(format.format, op.getColumns()));
+  SmallVector<Value> sums = initialSums(panel, rows, m.index(0), from, to);
+  sums = forEachUnrolled(m, padded / 4, unrollFor(rows), sums,
+                         [&](Value quad, int64_t count, ValueRange carried) {
+                           SmallVector<Value> next(carried);
+                           Value bytes = m.addi(base, m.muli(quad, quadBytes));
+                           if (rows.size() == 1)
+                             prefetchStream(m, op.getWeights(), bytes, count * quadBytes);
+                           quads(bytes, quad, count, rows, from, to, next);
+                           return next;
+                         });
+  finishSums(sums);
+
+  Value scales = m.viewBytes(op.getWeights(), m.b.getF32Type());
+  int64_t table = scalesOffset(format.format, columns, op.getColumns()) / 4;
+  Value first = m.addi(m.muli(panel, panelWidth), table);
+  size_t i = 0;
+  for (Value row : rows) {
+    Value scale = m.splat(m.loadScalar(op.getScales(), {row, m.index(0)}), dot.partLanes);
+    for (int64_t unit = from; unit < to; ++unit)
+      for (int64_t field = 0; field < fields; ++field)
+        for (int64_t part = 0; part < parts; ++part, ++i) {
+          Value place = m.addi(first, firstOutput(unit, field, part));
+          Value weightScale = m.loadAs(m.f32s(dot.partLanes), scales, place);
+          sums[i] = m.mul(m.mul(toFloat(sums[i]), scale), weightScale);
+        }
+  }
+  return sums;
+}
+
+SmallVector<Value> IntegerPanel::groupWise(Value panel, ArrayRef<Value> rows, int64_t from,
+                                           int64_t to) {
+  int64_t group = format.group, quadBytes = panelWidth * format.bits / 2;
+  int64_t codeBytes = group / 4 * quadBytes, blockBytes = codeBytes + 2 * panelWidth;
+  Value base = m.muli(panel, panelBytes(format.format, op.getColumns()));
+  Value halves = m.viewBytes(op.getWeights(), m.b.getF16Type());
+  SmallVector<Value> outputs(rows.size() * (to - from) * slotsPerUnit(),
+                             m.constant(m.f32s(dot.partLanes), 0));
+  auto block = [&](Value number, int64_t, ValueRange carried) {
+    SmallVector<Value> next(carried);
+    Value start = m.addi(base, m.muli(number, blockBytes));
+    SmallVector<Value> sums = initialSums(panel, rows, number, from, to);
+    if (rows.size() == 1)
+      prefetchStream(m, op.getWeights(), start, blockBytes);
+    Value firstQuad = m.muli(number, group / 4);
+    for (int64_t quad = 0; quad < group / 4; quad += 4)
+      quads(m.addi(start, quad * quadBytes), m.addi(firstQuad, quad), 4, rows, from, to, sums);
+    finishSums(sums);
+    Value scales = m.divi(m.addi(start, codeBytes), 2);
+    size_t i = 0;
+    for (Value row : rows) {
+      Value scale = m.splat(m.loadScalar(op.getScales(), {row, number}), dot.partLanes);
+      for (int64_t unit = from; unit < to; ++unit)
+        for (int64_t field = 0; field < fields; ++field)
+          for (int64_t part = 0; part < parts; ++part, ++i) {
+            Value place = m.addi(scales, firstOutput(unit, field, part));
+            Value weightScale = loadHalf(m, halves, place, dot.partLanes);
+            next[i] = m.fma(toFloat(sums[i]), m.mul(scale, weightScale), next[i]);
+          }
+    }
+    return next;
+  };
+  return forEachUnrolled(m, padded / group, 1, outputs, block);
+}
+
+void IntegerPanel::tile(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to) {
+  SmallVector<Value> outputs =
+      format.group ? groupWise(panel, rows, from, to) : channelWise(panel, rows, from, to);
+  SmallVector<PanelPiece> pieces;
+  size_t i = 0;
+  for (Value row : rows)
+    for (int64_t unit = from; unit < to; ++unit)
+      for (int64_t field = 0; field < fields; ++field)
+        for (int64_t part = 0; part < parts; ++part, ++i)
+          pieces.push_back({row, firstOutput(unit, field, part), outputs[i]});
+  storePanel(m, op.getOuts(), panel, pieces);
+}
+
+// Rows of a tile, and units of a panel that it covers at once, such that accumulators leave room
+// for operands in the registers.
+struct TileShape {
+  int64_t rows, units;
+};
+TileShape tileShape(const WeightFormatInfo &format, const TargetInfo &target, int64_t units) {
+  bool isGrouped = format.group != 0;
+  if (target.wideRegisters() >= 32)
+    return {isGrouped ? 3 : 6, units};
+  switch (format.bits) {
+  case 8:
+    return {isGrouped ? 2 : 4, 1};
+  case 4:
+    return {isGrouped ? 1 : 2, 1};
+  default:
+    return {1, 1};
+  }
+}
+
+} // namespace
+
+LogicalResult emit(OpBuilder &builder, MatmulIntegerOp op, TaskRange tasks,
+                   const TargetInfo &target) {
+  // Σ 255 · 127 over k has to stay below 2³¹.
+  constexpr int64_t mostColumns = 65536;
+  if (op.getColumns() > mostColumns)
+    return op.emitOpError() << "has " << op.getColumns() << " columns; sums in int32 hold "
+                            << mostColumns;
+  const WeightFormatInfo &format = info(*parseWeightFormat(op.getFormat()));
+  VectorMath m(builder, op.getLoc());
+  std::unique_ptr<DotStrategy> single = makeDotStrategy(m, format, target, RowCount::One);
+  std::unique_ptr<DotStrategy> several = makeDotStrategy(m, format, target, RowCount::Several);
+  IntegerPanel singleRow(m, op, format, *single), severalRows(m, op, format, *several);
+  int64_t capacity = cast<MemRefType>(op.getOuts().getType()).getDimSize(0);
+  int64_t units = singleRow.unitCount();
+  TileShape shape = tileShape(format, target, units);
+  m.forEach(tasks.begin, tasks.end, 1, [&](Value panel) {
+    forEachRowTile(m, op.getRows(), capacity, shape.rows, [&](ArrayRef<Value> rows) {
+      if (rows.size() == 1)
+        return singleRow.tile(panel, rows, 0, units);
+      for (int64_t unit = 0; unit < units; unit += shape.units)
+        severalRows.tile(panel, rows, unit, std::min(units, unit + shape.units));
+    });
+  });
+  return success();
+}
+
+} // namespace gcompile::kernel

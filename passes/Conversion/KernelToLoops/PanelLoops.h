@@ -1,0 +1,43 @@
+// Loops that the matrix kernels share: tiles of activation rows over a panel of 64 output rows, and
+// stores that stop at the last output. Which rows share a tile never changes a result.
+#pragma once
+
+#include "passes/Conversion/KernelToLoops/Emitters.h"
+#include "passes/Conversion/KernelToLoops/VectorMath.h"
+
+namespace gcompile::kernel {
+
+// Calls `body` with the rows of one tile after the other until all `rows` of at most `capacity` are
+// covered. Tiles have `tile` rows; what is left is a tile of one, of half, or of `tile` rows whose
+// surplus rows repeat the last one (computed again to the same bits), so that code stays small.
+void forEachRowTile(VectorMath &m, mlir::Value rows, int64_t capacity, int64_t tile,
+                    llvm::function_ref<void(llvm::ArrayRef<mlir::Value>)> body);
+
+// body(index, carried) for index in [0, count), `unroll` at a time: the body is called with the
+// first index of each step and how many there are (the rest comes last).
+llvm::SmallVector<mlir::Value> forEachUnrolled(
+    VectorMath &m, int64_t count, int64_t unroll, llvm::ArrayRef<mlir::Value> initial,
+    llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, int64_t, mlir::ValueRange)>
+        body);
+
+// A piece of one output row inside a panel: columns [first, first + lanes of the vector).
+struct PanelPiece {
+  mlir::Value row;
+  int64_t first;
+  mlir::Value values;
+};
+// Stores pieces of panel `panel` to `out` (M×N); columns from N on do not exist.
+void storePanel(VectorMath &m, mlir::Value out, mlir::Value panel,
+                llvm::ArrayRef<PanelPiece> pieces);
+
+// Hints for a stream of weights: what is `near` bytes ahead to the first cache, `far` bytes ahead
+// to the second. The hardware's own prefetcher stops at page borders.
+void prefetchStream(VectorMath &m, mlir::Value bytes, mlir::Value offset, int64_t length);
+
+// A memref of any rank as one dimension.
+mlir::Value flatten(VectorMath &m, mlir::Value memref);
+// 16-bit floats of a memref of f16, or of i16 that holds bf16, as f32.
+mlir::Value loadHalf(VectorMath &m, mlir::Value memref, mlir::Value index, int64_t lanes);
+mlir::Value loadBrain(VectorMath &m, mlir::Value memref, mlir::Value index, int64_t lanes);
+
+} // namespace gcompile::kernel

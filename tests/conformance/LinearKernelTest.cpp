@@ -1,0 +1,260 @@
+// Matrix products, quantization and gathers on every CPU variant, against tests/reference. Results
+// whose rounding the contract fixes must agree bit for bit, and so must variants with each other.
+#include "ir/Format/Pack.h"
+#include "tests/conformance/KernelHarness.h"
+#include "tests/reference/LinearReference.h"
+
+#include <cstring>
+#include <random>
+
+namespace gcompile::test {
+namespace {
+
+std::vector<float> randomFloats(size_t count, unsigned seed, float scale = 1) {
+  std::mt19937 generator(seed);
+  std::vector<float> values(count);
+  for (float &value : values)
+    value = scale * ((int)(generator() % 20001) - 10000) / 10000.0f;
+  return values;
+}
+
+std::vector<uint8_t> randomWeights(WeightFormat format, int64_t n, int64_t k, unsigned seed) {
+  std::vector<uint8_t> blob(packedBytes(format, n, k));
+  std::vector<float> rows = randomFloats(n * k, seed, 0.05f);
+  packMatrix(format, n, k, rows.data(), blob);
+  return blob;
+}
+
+std::string memref(std::initializer_list<int64_t> shape, const char *element) {
+  std::string text = "memref<";
+  for (int64_t size : shape)
+    text += std::to_string(size) + "x";
+  return text + element + ">";
+}
+
+std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+
+template <class T>
+::testing::AssertionResult sameBits(const std::vector<T> &actual, const std::vector<T> &expected) {
+  if (actual.size() != expected.size())
+    return ::testing::AssertionFailure() << "sizes differ";
+  for (size_t i = 0; i < actual.size(); ++i)
+    if (memcmp(&actual[i], &expected[i], sizeof(T)) != 0)
+      return ::testing::AssertionFailure()
+             << "element " << i << ": " << +actual[i] << ", expected " << +expected[i];
+  return ::testing::AssertionSuccess();
+}
+
+struct Shape {
+  int64_t n, k, capacity;
+};
+constexpr Shape matmulShapes[] = {{130, 197, 9}, {64, 256, 1}, {7, 36, 3}, {192, 64, 13}};
+
+using VariantAndFormat = std::tuple<std::string, WeightFormat>;
+
+std::string parameterName(const testing::TestParamInfo<VariantAndFormat> &info) {
+  std::string text = std::get<0>(info.param) + "_" + std::string(name(std::get<1>(info.param)));
+  std::replace(text.begin(), text.end(), '-', '_');
+  return text;
+}
+
+std::vector<WeightFormat> allFormats() {
+  std::vector<WeightFormat> formats;
+  for (const WeightFormatInfo &format : weightFormats())
+    formats.push_back(format.format);
+  return formats;
+}
+
+class LinearKernels : public testing::TestWithParam<VariantAndFormat> {
+protected:
+  const std::string &variant() const { return std::get<0>(GetParam()); }
+  WeightFormat format() const { return std::get<1>(GetParam()); }
+  std::unique_ptr<CompiledKernel> compile(const std::string &source) {
+    auto kernel = CompiledKernel::compile(source, "kernel", variant());
+    if (!kernel) {
+      ADD_FAILURE() << toString(kernel.takeError()) << "\n" << source;
+      return nullptr;
+    }
+    return std::move(*kernel);
+  }
+  void run(const CompiledKernel &kernel, std::vector<Buffer> buffers,
+           std::vector<int64_t> integers) {
+    if (llvm::Error error = kernel.run(buffers, integers))
+      ADD_FAILURE() << toString(std::move(error));
+  }
+  void checkInteger(Shape shape);
+  void checkFloat(Shape shape);
+};
+
+void LinearKernels::checkInteger(Shape shape) {
+  auto [n, k, capacity] = shape;
+  int64_t padded = paddedColumns(format(), k), group = info(format()).group,
+          groups = group ? padded / group : 1;
+  std::vector<uint8_t> weights = randomWeights(format(), n, k, 7);
+  std::string c = memref({capacity, padded}, "i8"), s = memref({capacity, groups}, "f32"),
+              u = memref({capacity, groups}, "i32"), w = memref({(int64_t)weights.size()}, "i8"),
+              y = memref({capacity, n}, "f32");
+  auto kernel = compile(kernelModule(
+      "%c: " + c + ", %s: " + s + ", %u: " + u + ", %w: " + w + ", %y: " + y + ", %rows: index",
+      "kernel.matmul_integer %c, %s, %u, %w outs(%y) rows %rows {format = " +
+          quoted(name(format())) + ", columns = " + std::to_string(k) + "} : " + c + ", " + s +
+          ", " + u + ", " + w + ", " + y));
+  if (!kernel)
+    return;
+  QuantizedRows x = quantizeRows(randomFloats(capacity * k, 3), capacity, k, group);
+  std::vector<float> expected = matmulInteger(format(), weights, x, capacity, n, k);
+  int64_t panels = (n + 63) / 64;
+  for (int64_t rows = 1; rows <= capacity; ++rows) {
+    SCOPED_TRACE("rows " + std::to_string(rows) + " of " + std::to_string(n) + "x" +
+                 std::to_string(k));
+    // Rows beyond the active ones, and panels of other tasks, stay as they were.
+    std::vector<float> out(capacity * n, -7.0f), wanted = expected;
+    std::fill(wanted.begin() + rows * n, wanted.end(), -7.0f);
+    std::vector<Buffer> buffers = {buffer(x.codes), buffer(x.scales), buffer(x.sums),
+                                   buffer(weights), buffer(out)};
+    run(*kernel, buffers, {rows, 0, panels / 2});
+    run(*kernel, buffers, {rows, panels / 2, panels});
+    EXPECT_TRUE(sameBits(out, wanted));
+  }
+}
+
+void LinearKernels::checkFloat(Shape shape) {
+  auto [n, k, capacity] = shape;
+  std::vector<uint8_t> weights = randomWeights(format(), n, k, 7);
+  std::string x = memref({capacity, k}, "f32"), w = memref({(int64_t)weights.size()}, "i8"),
+              y = memref({capacity, n}, "f32");
+  auto kernel =
+      compile(kernelModule("%x: " + x + ", %w: " + w + ", %y: " + y + ", %rows: index",
+                           "kernel.matmul_float %x, %w outs(%y) rows %rows {format = " +
+                               quoted(name(format())) + "} : " + x + ", " + w + ", " + y));
+  if (!kernel)
+    return;
+  std::vector<float> values = randomFloats(capacity * k, 5);
+  std::vector<float> expected = matmulFloat(format(), weights, values, capacity, n, k);
+  int64_t panels = (n + 63) / 64;
+  for (int64_t rows = 1; rows <= capacity; ++rows) {
+    SCOPED_TRACE("rows " + std::to_string(rows) + " of " + std::to_string(n) + "x" +
+                 std::to_string(k));
+    std::vector<float> out(capacity * n, -7.0f), wanted = expected;
+    std::fill(wanted.begin() + rows * n, wanted.end(), -7.0f);
+    run(*kernel, {buffer(values), buffer(weights), buffer(out)}, {rows, 0, panels});
+    EXPECT_TRUE(sameBits(out, wanted));
+  }
+}
+
+TEST_P(LinearKernels, MatmulAgreesBitForBit) {
+  GC_SKIP_UNLESS_RUNNABLE(variant());
+  for (Shape shape : matmulShapes) {
+    if (info(format()).isInteger)
+      checkInteger(shape);
+    else
+      checkFloat(shape);
+  }
+}
+
+TEST_P(LinearKernels, GatherPackedRows) {
+  GC_SKIP_UNLESS_RUNNABLE(variant());
+  constexpr int64_t n = 131, k = 101;
+  std::vector<uint8_t> weights = randomWeights(format(), n, k, 11);
+  std::vector<int32_t> indices = {0, 130, 17, 64, 63, 34, 99};
+  int64_t m = indices.size();
+  std::string i = memref({m}, "i32"), t = memref({(int64_t)weights.size()}, "i8"),
+              y = memref({m, k}, "f32");
+  auto kernel = compile(kernelModule(
+      "%i: " + i + ", %t: " + t + ", %y: " + y + ", %rows: index",
+      "kernel.gather_rows %i, %t outs(%y) rows %rows {format = " + quoted(name(format())) +
+          ", layout = \"packed\", table_rows = 131, columns = 101, slice = 0, slices = 1, scale = "
+          "11.25 : f32} : " +
+          i + ", " + t + ", " + y));
+  ASSERT_TRUE(kernel);
+  std::vector<float> out(m * k, -7);
+  run(*kernel, {buffer(indices), buffer(weights), buffer(out)}, {m, 0, m});
+  std::vector<double> expected = gatherPacked(format(), weights, indices, n, k, 11.25);
+  for (size_t j = 0; j < out.size(); ++j)
+    ASSERT_NEAR(out[j], expected[j], 3e-7 * std::abs(expected[j])) << j;
+}
+
+TEST_P(LinearKernels, GatherTableRows) {
+  GC_SKIP_UNLESS_RUNNABLE(variant());
+  if (!isRowTableFormat(format()))
+    return;
+  for (int64_t columns : {256, 75}) {
+    constexpr int64_t tableRows = 9, slices = 3, slice = 1;
+    int64_t rowBytes = rowTableRowBytes(format(), columns, slices);
+    std::vector<uint8_t> table(tableRows * rowBytes);
+    for (int64_t row = 0; row < tableRows; ++row) {
+      std::vector<float> values = randomFloats(slices * columns, 100 + row);
+      encodeTableRow(format(), columns, slices, values.data(),
+                     std::span(table).subspan(row * rowBytes, rowBytes));
+    }
+    std::vector<int32_t> indices = {8, 0, 3, 3};
+    std::string t = memref({(int64_t)table.size()}, "i8"), y = memref({4, columns}, "f32");
+    auto kernel = compile(kernelModule(
+        "%i: memref<4xi32>, %t: " + t + ", %y: " + y + ", %rows: index",
+        "kernel.gather_rows %i, %t outs(%y) rows %rows {format = " + quoted(name(format())) +
+            ", layout = \"row\", table_rows = 9, columns = " + std::to_string(columns) +
+            ", slice = 1, slices = 3, scale = 16.0 : f32} : memref<4xi32>, " + t + ", " + y));
+    ASSERT_TRUE(kernel);
+    std::vector<float> out(4 * columns, -7);
+    run(*kernel, {buffer(indices), buffer(table), buffer(out)}, {4, 0, 4});
+    std::vector<double> expected =
+        gatherTable(format(), table, indices, columns, slice, slices, 16);
+    for (size_t j = 0; j < out.size(); ++j)
+      ASSERT_NEAR(out[j], expected[j], 3e-7 * std::abs(expected[j])) << j;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, LinearKernels,
+                         testing::Combine(testing::ValuesIn(cpuVariants()),
+                                          testing::ValuesIn(allFormats())),
+                         parameterName);
+
+class QuantizeKernels : public testing::TestWithParam<std::tuple<std::string, int64_t>> {};
+
+TEST_P(QuantizeKernels, CodesScalesAndSums) {
+  auto [variant, group] = GetParam();
+  GC_SKIP_UNLESS_RUNNABLE(variant);
+  for (int64_t k : {64, 36, 7, 515, 1536}) {
+    constexpr int64_t m = 7;
+    int64_t padded = (k + 63) / 64 * 64, groups = group ? padded / group : 1;
+    std::string x = memref({m, k}, "f32"), c = memref({m, padded}, "i8"),
+                s = memref({m, groups}, "f32"), u = memref({m, groups}, "i32");
+    auto kernel = CompiledKernel::compile(
+        kernelModule("%x: " + x + ", %c: " + c + ", %s: " + s + ", %u: " + u + ", %rows: index",
+                     "kernel.quantize_rows %x outs(%c, %s, %u) rows %rows {group = " +
+                         std::to_string(group) + "} : " + x + ", " + c + ", " + s + ", " + u),
+        "kernel", variant);
+    ASSERT_TRUE(bool(kernel)) << toString(kernel.takeError());
+    std::vector<float> values = randomFloats(m * k, k, 3);
+    std::fill_n(values.begin() + k, k, 0.0f); // a row of zeros
+    for (int64_t i = 0; i < k; ++i) {
+      values[2 * k + i] *= 1e-44f;                   // denormals: coarse or vanishing scales
+      values[3 * k + i] = (i % 255) - 127.0f + 0.5f; // ties, once the scale is 1
+      values[4 * k + i] *= 1e37f;
+    }
+    values[3 * k] = 127.0f;
+    QuantizedRows expected = quantizeRows(values, m, k, group);
+    std::vector<int8_t> codes(m * padded, 99);
+    std::vector<float> scales(m * groups, -7);
+    std::vector<int32_t> sums(m * groups, -7);
+    llvm::Error error = (*kernel)->run(
+        {{buffer(values), buffer(codes), buffer(scales), buffer(sums)}}, {{m, 0, m}});
+    ASSERT_FALSE(bool(error)) << toString(std::move(error));
+    EXPECT_TRUE(sameBits(codes, expected.codes)) << k;
+    EXPECT_TRUE(sameBits(scales, expected.scales)) << k;
+    EXPECT_TRUE(sameBits(sums, expected.sums)) << k;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, QuantizeKernels,
+                         testing::Combine(testing::ValuesIn(cpuVariants()),
+                                          testing::Values<int64_t>(0, 32, 64)),
+                         [](const auto &info) {
+                           std::string text = std::get<0>(info.param) + "_g" +
+                                              std::to_string(std::get<1>(info.param));
+                           std::replace(text.begin(), text.end(), '-', '_');
+                           return text;
+                         });
+
+} // namespace
+} // namespace gcompile::test

@@ -1,0 +1,98 @@
+#include "tests/reference/LinearReference.h"
+#include "ir/Format/ReferenceDecode.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace gcompile::test {
+
+QuantizedRows quantizeRows(const std::vector<float> &x, int64_t rows, int64_t columns,
+                           int64_t group) {
+  QuantizedRows result;
+  result.padded = (columns + 63) / 64 * 64;
+  int64_t size = group ? group : result.padded;
+  result.groups = result.padded / size;
+  result.codes.assign(rows * result.padded, 0);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t g = 0; g < result.groups; ++g) {
+      float largest = 0;
+      for (int64_t k = g * size; k < std::min(columns, (g + 1) * size); ++k)
+        largest = std::max(largest, std::fabs(x[row * columns + k]));
+      float scale = largest / 127;
+      int32_t sum = 0;
+      for (int64_t k = g * size; k < std::min(columns, (g + 1) * size); ++k) {
+        float code = scale > 0 ? std::nearbyint(x[row * columns + k] / scale) : 0;
+        code = std::clamp(code, -127.0f, 127.0f);
+        result.codes[row * result.padded + k] = static_cast<int8_t>(code);
+        sum += static_cast<int32_t>(code);
+      }
+      result.scales.push_back(scale);
+      result.sums.push_back(sum);
+    }
+  return result;
+}
+
+std::vector<float> matmulFloat(WeightFormat format, const std::vector<uint8_t> &weights,
+                               const std::vector<float> &x, int64_t rows, int64_t n, int64_t k) {
+  std::vector<float> out(rows * n);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < n; ++i) {
+      float sum = 0;
+      for (int64_t j = 0; j < k; ++j)
+        sum =
+            std::fma(x[row * k + j], (float)decodeElement(format, weights.data(), i, j, n, k), sum);
+      out[row * n + i] = sum;
+    }
+  return out;
+}
+
+std::vector<float> matmulInteger(WeightFormat format, const std::vector<uint8_t> &weights,
+                                 const QuantizedRows &x, int64_t rows, int64_t n, int64_t k) {
+  std::vector<float> out(rows * n);
+  int64_t size = x.padded / x.groups;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < n; ++i) {
+      float y = 0;
+      for (int64_t g = 0; g < x.groups; ++g) {
+        int64_t sum = 0;
+        double weightScale = 0;
+        for (int64_t j = g * size; j < (g + 1) * size; ++j) {
+          int code = decodeCode(format, weights.data(), i, j, n, k);
+          sum += code * x.codes[row * x.padded + j];
+          if (code && weightScale == 0)
+            weightScale = decodeElement(format, weights.data(), i, j, n, k) / code;
+        }
+        float scale = x.scales[row * x.groups + g];
+        if (info(format).group == 0)
+          y = ((float)sum * scale) * (float)weightScale;
+        else
+          y = std::fma((float)sum, scale * (float)weightScale, y);
+      }
+      out[row * n + i] = y;
+    }
+  return out;
+}
+
+std::vector<double> gatherPacked(WeightFormat format, const std::vector<uint8_t> &weights,
+                                 const std::vector<int32_t> &indices, int64_t n, int64_t k,
+                                 double scale) {
+  std::vector<double> out;
+  for (int32_t index : indices)
+    for (int64_t j = 0; j < k; ++j)
+      out.push_back(scale * decodeElement(format, weights.data(), index, j, n, k));
+  return out;
+}
+
+std::vector<double> gatherTable(WeightFormat format, const std::vector<uint8_t> &table,
+                                const std::vector<int32_t> &indices, int64_t columns, int64_t slice,
+                                int64_t slices, double scale) {
+  std::vector<double> out;
+  int64_t rowBytes = rowTableRowBytes(format, columns, slices);
+  for (int32_t index : indices)
+    for (int64_t j = 0; j < columns; ++j)
+      out.push_back(scale * decodeTableElement(format, table.data() + index * rowBytes, slice, j,
+                                               columns, slices));
+  return out;
+}
+
+} // namespace gcompile::test
