@@ -12,10 +12,16 @@
 
 using namespace gcompile;
 
-// LLVM removes unfinished outputs first, then calls this.
+// LLVM removes its unfinished outputs first, then calls this.
 static void interrupted() {
   removePartialOutputs();
   _exit(130);
+}
+
+static void terminated(int signal) {
+  removePartialOutputs();
+  llvm::sys::RunInterruptHandlers();
+  _exit(128 + signal);
 }
 
 static ExitCode runCommand(const CommandContext &context) {
@@ -44,6 +50,8 @@ static ExitCode runCommand(const CommandContext &context) {
 
 int main(int argc, char **argv) {
   llvm::sys::SetInterruptFunction(interrupted);
+  signal(SIGTERM, terminated);
+  signal(SIGHUP, terminated);
   signal(SIGPIPE, SIG_IGN); // a closed reader ends us through the stream's error, quietly
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) {

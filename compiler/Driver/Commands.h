@@ -26,6 +26,9 @@ ExitCode failWith(ExitCode code, const std::string &message);
 ExitCode failWith(ExitCode code, llvm::Error error);
 void printNote(const CommandContext &context, const std::string &message);
 
+// The plan in a plan file or inside an artifact.
+llvm::Expected<Plan> loadPlan(const std::string &path);
+
 // Replaces the file only when all of it is written; "-" is standard output.
 llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef content);
 

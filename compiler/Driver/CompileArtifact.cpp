@@ -1,152 +1,147 @@
 #include "compiler/Driver/CompileArtifact.h"
+
 #include "compiler/Artifact/TokenizerSection.h"
-#include "compiler/Codegen/BuildArtifact.h"
-#include "compiler/Driver/Commands.h"
+#include "compiler/Driver/provenance.pb.h"
 #include "compiler/Plan/PlanText.h"
 
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/xxhash.h"
 
-#include <tbb/global_control.h>
-#include <tbb/parallel_for.h>
+#include <algorithm>
+#include <atomic>
+#include <google/protobuf/text_format.h>
+#include <thread>
 
 namespace gcompile {
-namespace {
 
-llvm::Expected<std::vector<CompiledVariant>> emitVariants(const LoweredModel &lowered,
-                                                          const CompileInputs &inputs) {
-  std::vector<std::string> names = variantsOf(inputs.architecture);
-  if (names.empty())
-    return llvm::createStringError(
-        "target '" + inputs.options->target + "' has architecture '" + inputs.architecture +
-        "', which no code is generated for yet (known: x86_64, aarch64); use gcompile plan");
-  std::vector<std::optional<llvm::Expected<CompiledVariant>>> results(names.size());
-  std::atomic<size_t> done = 0;
-  tbb::parallel_for(size_t(0), names.size(), [&](size_t index) {
-    results[index].emplace(emitVariant(lowered, names[index]));
-    ++done;
-  });
-  std::vector<CompiledVariant> variants;
-  llvm::Error error = llvm::Error::success();
-  for (auto &result : results) {
-    if (*result)
-      variants.push_back(std::move(**result));
-    else
-      error = llvm::joinErrors(std::move(error), result->takeError());
-  }
-  if (error)
-    return std::move(error);
-  return variants;
+static int64_t threadsFor(int64_t jobs, size_t tasks) {
+  int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  return std::min<int64_t>(jobs > 0 ? jobs : cores, std::max<int64_t>(int64_t(tasks), 1));
 }
 
-// What went in, by content: the same input and options give the same text.
-llvm::Expected<std::string> provenance(const CompileInputs &inputs, const Plan &plan) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  stream << "tool: \"gcompile " GCOMPILE_VERSION "\"\n";
-  stream << "options { target: \"" << plan.target << "\" budget_bytes: " << plan.budgetBytes
-         << " context: " << plan.context << " objective: \"" << name(plan.objective) << "\" }\n";
-  for (const TensorSpec &spec : expectedTextTensors(inputs.model->config)) {
-    const TensorInfo *tensor = inputs.model->tensors->find(spec.role, spec.layer);
-    if (!tensor)
-      continue;
-    auto hash = inputs.model->checkpoint->contentHash(*tensor);
-    if (!hash)
-      return hash.takeError();
-    stream << "source { tensor: \"" << spec.name << "\" hash: \"" << *hash << "\" }\n";
+// Runs task(i) for all i; what each writes must not depend on the others.
+template <typename Task>
+static void inParallel(int64_t jobs, size_t tasks, Task task) {
+  std::atomic<size_t> next{0};
+  std::vector<std::thread> workers;
+  for (int64_t t = 0; t < threadsFor(jobs, tasks); ++t)
+    workers.emplace_back([&] {
+      for (size_t i = next++; i < tasks; i = next++)
+        task(i);
+    });
+  for (std::thread &worker : workers)
+    worker.join();
+}
+
+llvm::Expected<std::vector<std::string>> variantsFor(const DeviceProfile &profile) {
+  std::string family = profile.architecture == "x86-64" ? "x86_64" : profile.architecture;
+  std::vector<std::string> names = variantsOf(family);
+  if (names.empty())
+    return llvm::createStringError("target '" + profile.name + "' (" + profile.architecture +
+                                   ") can be planned; whole programs are not compiled for it yet");
+  return names;
+}
+
+llvm::Expected<CompiledModel> compilePlan(const ModelConfig &config, const Plan &plan,
+                                          const DeviceProfile &profile, int64_t jobs) {
+  llvm::Expected<std::vector<std::string>> names = variantsFor(profile);
+  if (!names)
+    return names.takeError();
+  llvm::Expected<LoweredModel> lowered = lowerModel(config, plan);
+  if (!lowered)
+    return lowered.takeError();
+  std::vector<std::optional<CompiledVariant>> variants(names->size());
+  std::vector<std::string> faults(names->size());
+  inParallel(jobs, names->size(), [&](size_t i) {
+    llvm::Expected<CompiledVariant> variant = emitVariant(*lowered, (*names)[i]);
+    if (variant)
+      variants[i] = std::move(*variant);
+    else
+      faults[i] = llvm::toString(variant.takeError());
+  });
+  CompiledModel result;
+  for (size_t i = 0; i < names->size(); ++i) {
+    if (!variants[i])
+      return llvm::createStringError((*names)[i] + ": " + faults[i]);
+    result.variants.push_back(std::move(*variants[i]));
   }
+  int64_t code = codeBytes(result.variants);
+  result.account = exactAccount(plan, *lowered, code);
+  result.exact.prefillChunk = plan.prefillChunk;
+  result.exact.arenaBytes = std::max(lowered->memory.prefillArena, lowered->memory.decodeArena);
+  result.exact.codeBytes = code;
+  // Tables that no tensor of the plan stands for (rotary frequencies), and alignment.
+  result.exact.otherBytes = (result.account.weights - plan.memory.weights) +
+                            (result.account.kvCache - plan.memory.kvCache);
+  result.lowered = std::move(*lowered);
+  return result;
+}
+
+llvm::Expected<std::string> provenanceText(const ImportedModel &model,
+                                           std::optional<uint64_t> syntheticSeed, int64_t jobs) {
+  provenance::Provenance message;
+  message.set_tool("gcompile " GCOMPILE_VERSION);
+  message.set_model(model.name);
+  if (syntheticSeed) {
+    message.set_synthetic_seed(std::to_string(*syntheticSeed));
+  } else {
+    std::vector<std::pair<std::string, const TensorInfo *>> tensors;
+    for (const TensorSpec &spec : expectedTextTensors(model.config))
+      if (const TensorInfo *info = model.tensors->find(spec.role, spec.layer))
+        tensors.push_back({spec.name, info});
+    std::vector<std::string> hashes(tensors.size());
+    std::vector<std::string> faults(tensors.size());
+    inParallel(jobs, tensors.size(), [&](size_t i) {
+      llvm::Expected<std::string> hash = model.checkpoint->contentHash(*tensors[i].second);
+      if (hash)
+        hashes[i] = *hash;
+      else
+        faults[i] = llvm::toString(hash.takeError());
+    });
+    std::string all;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (!faults[i].empty())
+        return llvm::createStringError(faults[i]);
+      all += tensors[i].first + " " + hashes[i] + "\n";
+    }
+    llvm::XXH128_hash_t hash =
+        llvm::xxh3_128bits({reinterpret_cast<const uint8_t *>(all.data()), all.size()});
+    message.set_source_hash(llvm::utohexstr(hash.high64, /*LowerCase=*/true, 16) +
+                            llvm::utohexstr(hash.low64, /*LowerCase=*/true, 16));
+  }
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(message, &text);
   return text;
 }
 
-bool holds(const Plan &plan, const MemoryAccount &exact) {
-  return plan.budgetBytes == 0 || exact.peak() <= plan.budgetBytes;
-}
-
-} // namespace
-
-llvm::Error compileArtifact(const CompileInputs &inputs, Plan &plan, Replan replan,
-                            llvm::StringRef output) {
-  std::optional<tbb::global_control> jobs;
-  if (inputs.options->jobs > 0)
-    jobs.emplace(tbb::global_control::max_allowed_parallelism, inputs.options->jobs);
-  auto step = [&](llvm::StringRef what, uint64_t done, uint64_t total) {
-    if (inputs.progress)
-      inputs.progress(what, done, total);
-  };
-
-  std::optional<LoweredModel> lowered;
-  std::vector<CompiledVariant> variants;
-  // One more plan is enough unless the chunk changes too; three rounds bound it.
-  for (int round = 0;; ++round) {
-    step("lower", 0, 1);
-    llvm::Expected<LoweredModel> model = lowerModel(inputs.model->config, plan);
-    if (!model)
-      return model.takeError();
-    lowered.emplace(std::move(*model));
-    if (inputs.options->emit == EmitKind::Mlir)
-      return writeOutput(output, lowered->planned);
-    if (inputs.options->emit == EmitKind::Llvm || inputs.options->emit == EmitKind::Asm ||
-        inputs.options->emit == EmitKind::Object) {
-      llvm::StringRef kind = inputs.options->emit == EmitKind::Llvm  ? "llvm"
-                             : inputs.options->emit == EmitKind::Asm ? "asm"
-                                                                     : "object";
-      std::vector<std::string> names = variantsOf(inputs.architecture);
-      if (names.empty())
-        return llvm::createStringError("no code is generated for architecture '" +
-                                       inputs.architecture + "' yet");
-      auto text = emitText(*lowered, names.back(), kind);
-      return text ? writeOutput(output, *text) : text.takeError();
-    }
-    step("generate code", 0, 1);
-    auto compiled = emitVariants(*lowered, inputs);
-    if (!compiled)
-      return compiled.takeError();
-    variants = std::move(*compiled);
-    step("generate code", 1, 1);
-    MemoryAccount exact = exactAccount(plan, *lowered, codeBytes(variants));
-    if (holds(plan, exact)) {
-      plan.memory = exact;
-      break;
-    }
-    if (round == 2)
-      return llvm::createStringError("the plan needs " + llvm::Twine(exact.peak()) +
-                                     " bytes with its code, over the budget of " +
-                                     llvm::Twine(plan.budgetBytes) +
-                                     "; give a larger --budget or a smaller --context");
-    ExactSizes sizes;
-    sizes.prefillChunk = plan.prefillChunk;
-    sizes.arenaBytes = std::max(lowered->memory.prefillArena, lowered->memory.decodeArena);
-    sizes.codeBytes = codeBytes(variants);
-    llvm::Expected<Plan> next = replan(sizes);
-    if (!next)
-      return next.takeError();
-    plan = std::move(*next);
-  }
-
-  BuildInputs build;
-  build.model = inputs.model;
-  build.plan = &plan;
-  build.lowered = &*lowered;
-  build.variants = std::move(variants);
-  if (inputs.model->tokenizer) {
-    auto section = serializeTokenizer(*inputs.model->tokenizer);
+llvm::Error writeArtifact(const WriteRequest &request, CompiledModel compiled) {
+  BuildInputs inputs;
+  inputs.model = request.model;
+  inputs.plan = request.plan;
+  inputs.lowered = &compiled.lowered;
+  inputs.variants = std::move(compiled.variants);
+  if (request.model->tokenizer) {
+    llvm::Expected<std::vector<uint8_t>> section = serializeTokenizer(*request.model->tokenizer);
     if (!section)
       return section.takeError();
-    build.tokenizerSection = std::move(*section);
+    inputs.tokenizerSection = std::move(*section);
   }
-  build.planText = planText(plan, PlanTextUse::Artifact);
-  build.profileText = inputs.profileText;
-  auto text = provenance(inputs, plan);
-  if (!text)
-    return text.takeError();
-  build.provenanceText = std::move(*text);
+  inputs.planText = planText(*request.plan, PlanTextUse::Artifact);
+  inputs.profileText = request.profile->text;
+  llvm::Expected<std::string> provenance =
+      provenanceText(*request.model, request.syntheticSeed, request.jobs);
+  if (!provenance)
+    return provenance.takeError();
+  inputs.provenanceText = *provenance;
+
   BuildOptions options;
-  options.jobs = inputs.options->jobs;
-  options.cancel = inputs.cancel;
-  auto weightsProgress = [&](uint64_t done, uint64_t total) {
-    step("quantize and pack", done, total);
+  options.jobs = unsigned(request.jobs);
+  auto progress = [&](uint64_t done, uint64_t total) {
+    if (request.progress)
+      request.progress("quantize and pack", done, total);
   };
-  options.progress = weightsProgress;
-  return buildArtifact(output, build, options);
+  options.progress = progress;
+  return buildArtifact(request.path, inputs, options);
 }
 
 } // namespace gcompile

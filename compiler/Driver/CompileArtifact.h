@@ -1,36 +1,46 @@
-// From a planned model to a .gpk, or to the text of one step (`--emit`). Checks the budget a second
-// time with the exact sizes of code and scratch, and plans again with them when they turn out
-// larger than the estimates.
+// From a plan to an artifact: lowers, emits every code variant of the target's family, replaces the
+// account's estimates by exact sizes, and checks the budget a second time. When the exact sizes do
+// not fit, the caller plans again with them.
 #pragma once
 
-#include "compiler/Driver/CompilerInvocation.h"
+#include "compiler/Codegen/BuildArtifact.h"
 #include "compiler/Driver/PlanModel.h"
-#include "compiler/Import/ImportModel.h"
 
 #include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/Support/Error.h"
 
-#include <atomic>
 #include <string>
 #include <vector>
 
 namespace gcompile {
 
-struct CompileInputs {
-  const ImportedModel *model = nullptr;
-  const CompilerInvocation *options = nullptr;
-  std::string architecture; // `x86_64`, `aarch64`: of the target
-  std::string profileText;  // static facts of the profile, for the artifact
-  llvm::function_ref<void(llvm::StringRef step, uint64_t done, uint64_t total)> progress = nullptr;
-  const std::atomic<bool> *cancel = nullptr;
+struct CompiledModel {
+  LoweredModel lowered;
+  std::vector<CompiledVariant> variants;
+  MemoryAccount account; // exact
+  ExactSizes exact;      // for planning again
 };
 
-// Called with exact sizes when the plan does not hold with them; gives a plan that does, or an
-// error that says what would fit.
-using Replan = llvm::function_ref<llvm::Expected<Plan>(const ExactSizes &)>;
+// `jobs`: variants are emitted side by side; 0: one thread a core.
+llvm::Expected<CompiledModel> compilePlan(const ModelConfig &config, const Plan &plan,
+                                          const DeviceProfile &profile, int64_t jobs);
 
-// Writes `output`; `plan` gets the exact account. For `--emit mlir|llvm|asm|object` the text goes
-// to `output` ("-": standard output).
-llvm::Error compileArtifact(const CompileInputs &inputs, Plan &plan, Replan replan,
-                            llvm::StringRef output);
+// Names of the code variants for a profile; an error when whole programs are not emitted for it.
+llvm::Expected<std::vector<std::string>> variantsFor(const DeviceProfile &profile);
+
+// What an artifact says about where it comes from: no paths, no times.
+llvm::Expected<std::string> provenanceText(const ImportedModel &model,
+                                           std::optional<uint64_t> syntheticSeed, int64_t jobs);
+
+struct WriteRequest {
+  std::string path;
+  const ImportedModel *model = nullptr;
+  const Plan *plan = nullptr; // with the exact account
+  const DeviceProfile *profile = nullptr;
+  std::optional<uint64_t> syntheticSeed;
+  int64_t jobs = 0;
+  llvm::function_ref<void(llvm::StringRef step, uint64_t done, uint64_t total)> progress = nullptr;
+};
+llvm::Error writeArtifact(const WriteRequest &request, CompiledModel compiled);
 
 } // namespace gcompile

@@ -12,22 +12,19 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
+#include <map>
+#include <memory>
 
 namespace gcompile {
 namespace {
-
-// Relative squared error of every format on the tensors that the solver may choose for.
-using MeasuredErrors = llvm::StringMap<std::map<WeightFormat, double>>;
 
 struct Candidate {
   std::string source;
   ImportedModel model;
   ModelShape shape;
-  MeasuredErrors errors;
 };
 
 // One model that was planned.
@@ -62,22 +59,23 @@ static int64_t tokenizerBytes(const ImportedModel &model) {
   return bytes;
 }
 
-static llvm::Expected<MeasuredErrors> measureFormats(const Candidate &candidate,
-                                                     const CompilerInvocation &options) {
-  MeasuredErrors errors;
+// What only the weights know: the format in which they lie, and what each format would cost them.
+static llvm::Error addWeightFacts(const Candidate &candidate, const CompilerInvocation &options,
+                                  PlanRequest &request) {
   const ImportedModel &model = candidate.model;
   bool allFixed = llvm::any_of(options.weightFormats,
                                [](const FormatRule &rule) { return rule.pattern == "*"; });
-  if (!model.checkpoint || !model.tensors || allFixed)
-    return errors;
   std::vector<MeasureItem> items;
   std::vector<std::string> names;
   for (const TensorSpec &spec : expectedTextTensors(model.config)) {
-    const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer);
-    if (!tensor || spec.shape.size() != 2)
+    const TensorInfo *info = model.tensors->find(spec.role, spec.layer);
+    if (!info)
+      continue;
+    request.sourceFormats[spec.name] = storedFormat(info->type);
+    if (!isMatrixRole(spec.role) || info->shape.size() != 2)
       continue;
     MeasureItem item;
-    item.tensor = tensor;
+    item.tensor = info;
     bool table = spec.role == TensorRole::PerLayerTable;
     item.slices = table ? model.config.layerCount() : 1;
     for (const WeightFormatInfo &format : weightFormats())
@@ -86,36 +84,40 @@ static llvm::Expected<MeasuredErrors> measureFormats(const Candidate &candidate,
     items.push_back(std::move(item));
     names.push_back(spec.name);
   }
+  if (allFixed) // nothing to choose: the prior is good enough for the report
+    return llvm::Error::success();
   MeasureOptions measure;
+  measure.sampleRows = 16;
   measure.jobs = unsigned(options.jobs);
-  auto measured = measureErrors(*model.checkpoint, items, measure);
-  if (!measured)
-    return measured.takeError();
-  for (size_t index = 0; index < items.size(); ++index)
-    for (size_t option = 0; option < items[index].formats.size(); ++option)
-      errors[names[index]][items[index].formats[option]] = (*measured)[index][option];
-  return errors;
+  auto errors = measureErrors(*model.checkpoint, items, measure);
+  if (!errors)
+    return errors.takeError();
+  auto found = std::make_shared<llvm::StringMap<std::map<WeightFormat, double>>>();
+  for (size_t i = 0; i < items.size(); ++i)
+    for (size_t j = 0; j < items[i].formats.size(); ++j)
+      (*found)[names[i]][items[i].formats[j]] = (*errors)[i][j];
+  request.measuredError = [found](const TensorShape &tensor,
+                                  WeightFormat format) -> std::optional<double> {
+    auto entry = found->find(tensor.name);
+    if (entry == found->end() || !entry->second.count(format))
+      return std::nullopt;
+    return entry->second.at(format);
+  };
+  return llvm::Error::success();
 }
 
-static PlanRequest requestFor(const Candidate &candidate, const DeviceProfile &profile,
-                              const CompilerInvocation &options) {
+static llvm::Expected<PlanRequest> requestFor(const Candidate &candidate,
+                                              const DeviceProfile &profile,
+                                              const CompilerInvocation &options) {
   PlanRequest request;
   request.model = &candidate.shape;
   request.profile = &profile;
   request.options = &options;
   request.maxPositions = candidate.model.config.maxPositions;
   request.tokenizerBytes = tokenizerBytes(candidate.model);
-  request.measuredError = [&candidate](const TensorShape &tensor,
-                                       WeightFormat format) -> std::optional<double> {
-    auto measured = candidate.errors.find(tensor.name);
-    if (measured == candidate.errors.end() || !measured->second.count(format))
-      return std::nullopt;
-    return measured->second.at(format);
-  };
-  if (candidate.model.tensors)
-    for (const TensorSpec &spec : expectedTextTensors(candidate.model.config))
-      if (const TensorInfo *info = candidate.model.tensors->find(spec.role, spec.layer))
-        request.sourceFormats[spec.name] = storedFormat(info->type);
+  if (candidate.model.checkpoint && candidate.model.tensors)
+    if (llvm::Error error = addWeightFacts(candidate, options, request))
+      return error;
   return request;
 }
 
@@ -126,14 +128,10 @@ static llvm::Expected<Candidate> load(const std::string &source,
   llvm::Expected<ImportedModel> model = importModel(source, import);
   if (!model)
     return model.takeError();
-  Candidate candidate{source, std::move(*model), {}, {}};
+  Candidate candidate{source, std::move(*model), {}};
   candidate.shape = shapeOf(candidate.model.config);
   if (!candidate.model.name.empty())
     candidate.shape.name = candidate.model.name;
-  llvm::Expected<MeasuredErrors> errors = measureFormats(candidate, options);
-  if (!errors)
-    return errors.takeError();
-  candidate.errors = std::move(*errors);
   return candidate;
 }
 
@@ -182,8 +180,10 @@ bestOf(const CommandContext &context, const DeviceProfile &profile,
       printNote(context, "left out: " + llvm::toString(candidate.takeError()));
       continue;
     }
-    llvm::Expected<PlanOutcome> outcome =
-        planModel(requestFor(*candidate, profile, context.invocation));
+    llvm::Expected<PlanRequest> request = requestFor(*candidate, profile, context.invocation);
+    if (!request)
+      return request.takeError();
+    llvm::Expected<PlanOutcome> outcome = planModel(*request);
     if (!outcome)
       return outcome.takeError();
     bool fits = outcome->plan.has_value();
@@ -206,92 +206,151 @@ bestOf(const CommandContext &context, const DeviceProfile &profile,
   return std::move(*best);
 }
 
-static llvm::Expected<Plan> readPlanFile(const std::string &path) {
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
-  if (!buffer)
-    return llvm::createStringError("plan '" + path +
-                                   "' cannot be read: " + buffer.getError().message());
-  return parsePlan((*buffer)->getBuffer(), path);
-}
+// Everything that a run knows once it has a plan.
+namespace {
+struct Run {
+  const CommandContext &context;
+  const DeviceProfile &profile;
+  const Candidate &candidate;
+  const PlanRequest &request;
+  std::vector<Considered> considered;
+};
+} // namespace
 
-static std::string outputPath(const CompilerInvocation &options, const Candidate &candidate) {
-  if (!options.output.empty())
-    return options.output;
-  return options.emit == EmitKind::Artifact ? candidate.shape.name + "-" + options.target + ".gpk"
-                                            : "-";
-}
-
-static void printPlan(const CommandContext &context, const Plan &plan,
-                      const std::vector<Considered> &considered) {
-  if (context.invocation.json) {
+static void report(const Run &run, const Plan &plan, const std::string &artifact) {
+  const CompilerInvocation &options = run.context.invocation;
+  if (options.json) {
     llvm::json::Object object = planJson(plan);
-    if (!considered.empty())
-      object["considered"] = consideredJson(considered);
+    if (!run.considered.empty())
+      object["considered"] = consideredJson(run.considered);
+    if (!run.candidate.model.checkpoint)
+      object["checkpoint"] = "google/" + run.candidate.shape.name;
+    if (!artifact.empty())
+      object["artifact"] = artifact;
     printJson(std::move(object));
-  } else if (!context.invocation.quiet) {
+  } else if (!options.quiet) {
     llvm::outs() << planReport(plan);
+    if (!artifact.empty())
+      llvm::outs() << "\nwrote " << artifact << "\n";
   }
 }
 
-// Writes the artifact, or what --emit asks for; `plan` gets the exact account.
-static ExitCode compile(const CommandContext &context, const DeviceProfile &profile,
-                        const Candidate &candidate, Plan &plan) {
-  const CompilerInvocation &options = context.invocation;
-  CompileInputs inputs;
-  inputs.model = &candidate.model;
-  inputs.options = &options;
-  inputs.architecture = profile.architecture;
-  inputs.profileText = profile.text;
+static ExitCode finishPlan(const Run &run, const Plan &plan) {
+  const CompilerInvocation &options = run.context.invocation;
+  bool emit = options.emit == EmitKind::Plan;
+  if (!options.output.empty() || (emit && !options.json))
+    if (llvm::Error error =
+            writeOutput(options.output.empty() ? "-" : options.output, planText(plan)))
+      return failWith(ExitCode::BadInput, std::move(error));
+  if (!emit || options.json)
+    report(run, plan, "");
+  return ExitCode::Done;
+}
+
+// --emit mlir, llvm, asm, object: one text, of the target's most capable variant.
+static ExitCode emitOne(const Run &run, const Plan &plan) {
+  const CompilerInvocation &options = run.context.invocation;
+  llvm::Expected<std::vector<std::string>> variants = variantsFor(run.profile);
+  if (!variants)
+    return failWith(ExitCode::BadFlags, variants.takeError());
+  if (options.emit == EmitKind::Object && options.output.empty())
+    return failWith(ExitCode::BadFlags, "--emit object needs -o FILE");
+  llvm::Expected<LoweredModel> lowered = lowerModel(run.candidate.model.config, plan);
+  if (!lowered)
+    return failWith(ExitCode::OurBug, lowered.takeError());
+  std::string text = lowered->planned;
+  if (options.emit != EmitKind::Mlir) {
+    const char *kind = options.emit == EmitKind::Llvm  ? "llvm"
+                       : options.emit == EmitKind::Asm ? "asm"
+                                                       : "object";
+    llvm::Expected<std::string> emitted = emitText(*lowered, variants->back(), kind);
+    if (!emitted)
+      return failWith(ExitCode::OurBug, emitted.takeError());
+    text = std::move(*emitted);
+  }
+  if (llvm::Error error = writeOutput(options.output.empty() ? "-" : options.output, text))
+    return failWith(ExitCode::BadInput, std::move(error));
+  return ExitCode::Done;
+}
+
+static std::string defaultOutput(const Run &run) {
+  return run.candidate.shape.name + "-" + run.profile.name + ".gpk";
+}
+
+// Whether the plan may change when its exact sizes do not fit.
+enum class PlanOrigin { Solver, File };
+
+static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
+  const CompilerInvocation &options = run.context.invocation;
+  const ImportedModel &model = run.candidate.model;
+  if (!model.checkpoint)
+    printNote(run.context, "'" + run.candidate.shape.name +
+                               "' is planned from its shapes alone: to compile it, fetch the "
+                               "checkpoint google/" +
+                               run.candidate.shape.name +
+                               " and give its folder to --model, or use --weights synthetic:1");
+  if (options.command == Command::Plan || options.emit == EmitKind::Plan)
+    return finishPlan(run, plan);
+  if (options.emit != EmitKind::Artifact)
+    return emitOne(run, plan);
+  if (!model.checkpoint) {
+    report(run, plan, "");
+    return ExitCode::Done;
+  }
+  if (llvm::Expected<std::vector<std::string>> variants = variantsFor(run.profile); !variants)
+    return failWith(ExitCode::BadFlags, variants.takeError());
+
   ProgressLine line(options.quiet || options.json ? ProgressLine::Off : ProgressLine::WhenTerminal);
   auto progress = [&](llvm::StringRef step, uint64_t done, uint64_t total) {
     line.show(step, done, total);
   };
-  inputs.progress = progress;
-  auto replan = [&](const ExactSizes &sizes) -> llvm::Expected<Plan> {
-    PlanRequest request = requestFor(candidate, profile, options);
-    request.exact = sizes;
-    llvm::Expected<PlanOutcome> outcome = planModel(request);
+  int64_t budget = plan.budgetBytes;
+  std::optional<CompiledModel> compiled;
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    progress("generate code", 0, 1);
+    llvm::Expected<CompiledModel> result =
+        compilePlan(model.config, plan, run.profile, options.jobs);
+    line.clear();
+    if (!result)
+      return failWith(ExitCode::OurBug, result.takeError());
+    if (result->account.peak() <= budget) {
+      compiled = std::move(*result);
+      break;
+    }
+    if (origin == PlanOrigin::File)
+      return failWith(ExitCode::BadInput, "the plan cannot be replayed: with its code it needs " +
+                                              humanBytes(result->account.peak()) +
+                                              ", the budget is " + humanBytes(budget));
+    // The second check found more than was estimated: plan again with what is now known.
+    PlanRequest again = run.request;
+    again.exact = result->exact;
+    llvm::Expected<PlanOutcome> outcome = planModel(again);
     if (!outcome)
-      return outcome.takeError();
+      return failWith(ExitCode::BadFlags, outcome.takeError());
     if (!outcome->plan)
-      return llvm::createStringError(outcome->message);
-    return std::move(*outcome->plan);
-  };
-  std::string output = outputPath(options, candidate);
-  llvm::Error error = compileArtifact(inputs, plan, replan, output);
+      return nothingFits(run.context, run.profile, run.candidate.shape.name, *outcome,
+                         run.considered);
+    plan = std::move(*outcome->plan);
+  }
+  if (!compiled)
+    return failWith(ExitCode::OurBug, "exact sizes and plan do not settle under " +
+                                          humanBytes(budget) + "; try a slightly larger --budget");
+  plan.memory = compiled->account;
+
+  WriteRequest write;
+  write.path = options.output.empty() ? defaultOutput(run) : options.output;
+  write.model = &model;
+  write.plan = &plan;
+  write.profile = &run.profile;
+  write.syntheticSeed = options.syntheticSeed;
+  write.jobs = options.jobs;
+  write.progress = progress;
+  llvm::Error error = writeArtifact(write, std::move(*compiled));
   line.clear();
   if (error)
     return failWith(ExitCode::BadInput, std::move(error));
-  if (options.emit == EmitKind::Artifact)
-    printNote(context, "wrote " + output);
+  report(run, plan, write.path);
   return ExitCode::Done;
-}
-
-static ExitCode finish(const CommandContext &context, const DeviceProfile &profile,
-                       const Candidate &candidate, Plan plan,
-                       const std::vector<Considered> &considered) {
-  const CompilerInvocation &options = context.invocation;
-  if (options.command == Command::Plan || options.emit == EmitKind::Plan) {
-    if (!options.output.empty() || (options.emit == EmitKind::Plan && !options.json))
-      if (llvm::Error error =
-              writeOutput(options.output.empty() ? "-" : options.output, planText(plan)))
-        return failWith(ExitCode::BadInput, std::move(error));
-    if (options.json || options.emit != EmitKind::Plan)
-      printPlan(context, plan, considered);
-    return ExitCode::Done;
-  }
-  if (!candidate.model.checkpoint) {
-    printPlan(context, plan, considered);
-    printNote(context, "'" + candidate.shape.name +
-                           "' is known by its shapes alone: fetch the checkpoint google/" +
-                           candidate.shape.name +
-                           " and give its folder to --model, or use --weights synthetic:1");
-    return ExitCode::Done;
-  }
-  ExitCode code = compile(context, profile, candidate, plan);
-  if (code == ExitCode::Done && options.emit == EmitKind::Artifact)
-    printPlan(context, plan, considered);
-  return code;
 }
 
 ExitCode runCompile(const CommandContext &context) {
@@ -327,7 +386,7 @@ ExitCode runCompile(const CommandContext &context) {
   }
 
   if (!options.planFile.empty()) {
-    llvm::Expected<Plan> edited = readPlanFile(options.planFile);
+    llvm::Expected<Plan> edited = loadPlan(options.planFile);
     if (!edited)
       return failWith(ExitCode::BadInput, edited.takeError());
     if (chooses)
@@ -337,10 +396,13 @@ ExitCode runCompile(const CommandContext &context) {
       return failWith(ExitCode::BadInput, candidate.takeError());
     for (const std::string &note : candidate->model.notes)
       printNote(context, note);
-    llvm::Expected<Plan> plan = replayPlan(requestFor(*candidate, *profile, options), *edited);
+    llvm::Expected<PlanRequest> request = requestFor(*candidate, *profile, options);
+    if (!request)
+      return failWith(ExitCode::BadInput, request.takeError());
+    llvm::Expected<Plan> plan = replayPlan(*request, *edited);
     if (!plan)
       return failWith(ExitCode::BadInput, plan.takeError());
-    return finish(context, *profile, *candidate, *plan, {});
+    return finish({context, *profile, *candidate, *request, {}}, *plan, PlanOrigin::File);
   }
 
   if (!chooses) {
@@ -349,12 +411,16 @@ ExitCode runCompile(const CommandContext &context) {
       return failWith(ExitCode::BadInput, candidate.takeError());
     for (const std::string &note : candidate->model.notes)
       printNote(context, note);
-    llvm::Expected<PlanOutcome> outcome = planModel(requestFor(*candidate, *profile, options));
+    llvm::Expected<PlanRequest> request = requestFor(*candidate, *profile, options);
+    if (!request)
+      return failWith(ExitCode::BadInput, request.takeError());
+    llvm::Expected<PlanOutcome> outcome = planModel(*request);
     if (!outcome)
       return failWith(ExitCode::BadFlags, outcome.takeError());
     if (!outcome->plan)
       return nothingFits(context, *profile, candidate->shape.name, *outcome, {});
-    return finish(context, *profile, *candidate, *outcome->plan, {});
+    return finish({context, *profile, *candidate, *request, {}}, *outcome->plan,
+                  PlanOrigin::Solver);
   }
 
   std::vector<Considered> considered;
@@ -363,7 +429,11 @@ ExitCode runCompile(const CommandContext &context) {
     return failWith(ExitCode::BadInput, best.takeError());
   if (!best->second.plan)
     return nothingFits(context, *profile, best->first.shape.name, best->second, considered);
-  return finish(context, *profile, best->first, *best->second.plan, considered);
+  llvm::Expected<PlanRequest> request = requestFor(best->first, *profile, options);
+  if (!request)
+    return failWith(ExitCode::BadInput, request.takeError());
+  return finish({context, *profile, best->first, *request, considered}, *best->second.plan,
+                PlanOrigin::Solver);
 }
 
 } // namespace gcompile

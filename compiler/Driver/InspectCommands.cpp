@@ -1,4 +1,5 @@
 // The commands that only look: targets, inspect, verify, why.
+#include "compiler/Artifact/ArtifactReader.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/ModelShape.h"
 #include "compiler/Driver/OptionTable.h"
@@ -117,7 +118,7 @@ static FileKind kindOf(const std::string &path) {
   return (*file)->getBuffer().starts_with("GCPK") ? FileKind::Artifact : FileKind::Plan;
 }
 
-static llvm::Expected<Plan> loadPlan(const std::string &path) {
+llvm::Expected<Plan> loadPlan(const std::string &path) {
   switch (kindOf(path)) {
   case FileKind::Plan: {
     auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
@@ -126,9 +127,15 @@ static llvm::Expected<Plan> loadPlan(const std::string &path) {
                                      "' cannot be read: " + buffer.getError().message());
     return parsePlan((*buffer)->getBuffer(), path);
   }
-  case FileKind::Artifact:
-    return llvm::createStringError("'" + path +
-                                   "' is an artifact; this build cannot read those yet");
+  case FileKind::Artifact: {
+    llvm::Expected<std::unique_ptr<ArtifactFile>> file = ArtifactFile::open(path);
+    if (!file)
+      return file.takeError();
+    llvm::Expected<std::string> text = (*file)->readText(GC_SECTION_PLAN);
+    if (!text)
+      return text.takeError();
+    return parsePlan(*text, path);
+  }
   case FileKind::Checkpoint:
     return llvm::createStringError("'" + path +
                                    "' is a checkpoint; a plan or an artifact is wanted");
@@ -195,6 +202,13 @@ ExitCode runInspect(const CommandContext &context) {
     printJson(planJson(*plan));
   else
     llvm::outs() << planReport(*plan);
+  if (!context.invocation.json && kindOf(path) == FileKind::Artifact) {
+    llvm::Expected<std::unique_ptr<ArtifactFile>> file = ArtifactFile::open(path);
+    if (!file)
+      return failWith(ExitCode::BadInput, file.takeError());
+    llvm::outs() << "\nsections of " << humanBytes(int64_t((*file)->fileBytes())) << "\n"
+                 << (*file)->describeSections();
+  }
   return ExitCode::Done;
 }
 
@@ -202,7 +216,16 @@ ExitCode runVerify(const CommandContext &context) {
   const std::string &path = context.invocation.arguments.front();
   if (kindOf(path) != FileKind::Artifact)
     return failWith(ExitCode::BadInput, "'" + path + "' is no artifact");
-  return failWith(ExitCode::BadInput, "this build cannot read artifacts yet");
+  llvm::Expected<std::unique_ptr<ArtifactFile>> file = ArtifactFile::open(path);
+  if (!file)
+    return failWith(ExitCode::BadInput, file.takeError());
+  if (llvm::Error error = (*file)->verify())
+    return failWith(ExitCode::BadInput, std::move(error));
+  if (context.invocation.json)
+    printJson(llvm::json::Object{{"intact", true}, {"bytes", int64_t((*file)->fileBytes())}});
+  else
+    llvm::outs() << path << ": intact, " << humanBytes(int64_t((*file)->fileBytes())) << "\n";
+  return ExitCode::Done;
 }
 
 // --- why ---

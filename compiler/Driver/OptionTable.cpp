@@ -184,6 +184,8 @@ private:
     const std::optional<ExactSizes> &exact = request.exact;
     bool known = exact && exact->prefillChunk == choice.shape.prefillChunk;
     table.fixed.activations = known ? exact->arenaBytes : estimateArenaBytes(model, choice.shape);
+    if (known)
+      table.fixed.weights += std::max<int64_t>(exact->otherBytes, 0);
     table.fixed.code = known ? exact->codeBytes : estimateCodeBytes(model);
     table.fixed.runtime = estimateRuntimeBytes(model, choice.shape, request.tokenizerBytes);
     table.problem.fixedBytes = table.fixed.peak();

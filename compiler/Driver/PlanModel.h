@@ -21,6 +21,7 @@ namespace gcompile {
 struct ExactSizes {
   int64_t prefillChunk = 0;
   int64_t arenaBytes = 0, codeBytes = 0;
+  int64_t otherBytes = 0; // weights and caches beyond what the plan counted
 };
 
 struct PlanRequest {
