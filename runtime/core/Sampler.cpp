@@ -21,39 +21,134 @@ bool isBetter(const Candidate &a, const Candidate &b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-void siftDown(Candidate *heap, uint32_t count, uint32_t at) {
+// Heaps with the candidate on top that `before` puts first.
+template <typename Before>
+void siftDown(Candidate *heap, uint32_t count, uint32_t at, Before before) {
   Candidate moved = heap[at];
   for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
-    if (child + 1 < count && isBetter(heap[child + 1], heap[child]))
+    if (child + 1 < count && before(heap[child + 1], heap[child]))
       ++child;
-    if (!isBetter(heap[child], moved))
+    if (!before(heap[child], moved))
       break;
     heap[at] = heap[child];
   }
   heap[at] = moved;
 }
 
-// Moves the best candidate to the end of the heap, which shrinks by one.
-void popBest(Candidate *heap, uint32_t &count) {
-  Candidate best = heap[0];
-  heap[0] = heap[--count];
-  heap[count] = best;
-  if (count)
-    siftDown(heap, count, 0);
+bool isWorse(const Candidate &a, const Candidate &b) { return isBetter(b, a); }
+
+// The largest logit; -infinity when none is a number. In lanes, so that it runs at vector speed.
+float largestLogit(const float *logits, uint32_t count) {
+  constexpr uint32_t lanes = 16;
+  float best[lanes];
+  for (float &lane : best)
+    lane = -__builtin_inff();
+  uint32_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (uint32_t lane = 0; lane < lanes; ++lane)
+      best[lane] = logits[i + lane] > best[lane] ? logits[i + lane] : best[lane];
+  for (; i < count; ++i)
+    best[0] = logits[i] > best[0] ? logits[i] : best[0];
+  for (float lane : best)
+    best[0] = lane > best[0] ? lane : best[0];
+  return best[0];
 }
 
 Status greedy(const SamplerInput &input, int32_t &token, Message &message) {
+  float largest = largestLogit(input.logits, input.vocabulary);
+  for (uint32_t i = 0; i < input.vocabulary; ++i)
+    if (input.logits[i] == largest && !isSuppressed(input, i)) {
+      token = int32_t(i);
+      return GC_OK;
+    }
+  // Every best token is suppressed: look at the others one by one.
   Candidate best = {0, UINT32_MAX};
   for (uint32_t i = 0; i < input.vocabulary; ++i) {
     float logit = input.logits[i];
-    if (!(best.token == UINT32_MAX ? logit == logit : logit > best.logit) || isSuppressed(input, i))
-      continue;
-    best = {logit, i};
+    bool isBest = best.token == UINT32_MAX ? logit == logit : logit > best.logit;
+    if (isBest && !isSuppressed(input, i))
+      best = {logit, i};
   }
   if (best.token == UINT32_MAX)
     return nothing(message);
   token = int32_t(best.token);
   return GC_OK;
+}
+
+// Takes a token out of candidates that are ordered by token.
+uint32_t removeToken(Candidate *candidates, uint32_t count, uint32_t token) {
+  uint32_t low = 0, high = count;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    if (candidates[middle].token < token)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  if (low == count || candidates[low].token != token)
+    return count;
+  __builtin_memmove(candidates + low, candidates + low + 1, (count - low - 1) * sizeof(Candidate));
+  return count - 1;
+}
+
+// The candidates: every token that may be chosen, or the best `most` of them, in no order.
+uint32_t gather(const SamplerInput &input, uint32_t most, Candidate *candidates) {
+  uint32_t count = 0;
+  if (most == UINT32_MAX) {
+    for (uint32_t i = 0; i < input.vocabulary; ++i)
+      if (input.logits[i] == input.logits[i])
+        candidates[count++] = {input.logits[i], i};
+    for (uint32_t s = 0; s < input.suppressedCount; ++s)
+      count = removeToken(candidates, count, input.suppressed[s]);
+    return count;
+  }
+  for (uint32_t i = 0; i < input.vocabulary; ++i) {
+    Candidate candidate = {input.logits[i], i};
+    // While the list is full its top is the worst of it, and nearly all others are worse still.
+    bool isFull = count == most;
+    if (candidate.logit != candidate.logit || (isFull && !isBetter(candidate, candidates[0])) ||
+        isSuppressed(input, i))
+      continue;
+    if (isFull) {
+      candidates[0] = candidate;
+      siftDown(candidates, count, 0, isWorse);
+      continue;
+    }
+    candidates[count++] = candidate;
+    if (count == most)
+      for (uint32_t at = count / 2; at-- > 0;)
+        siftDown(candidates, count, at, isWorse);
+  }
+  return count;
+}
+
+// Some logit is infinite: those of the largest share everything among them.
+int32_t drawAmongEquals(const Candidate *candidates, uint32_t count, float best, double draw) {
+  uint32_t equals = 0;
+  for (uint32_t i = 0; i < count; ++i)
+    equals += candidates[i].logit == best;
+  uint32_t wanted = uint32_t(draw * equals);
+  uint32_t i = 0;
+  for (;; ++i)
+    if (candidates[i].logit == best && wanted-- == 0)
+      break;
+  return int32_t(candidates[i].token);
+}
+
+// Sum of the weights, 16 partial sums: the same on every machine, and at vector speed.
+double totalWeight(const Candidate *candidates, uint32_t count, double best, double inverse) {
+  constexpr uint32_t lanes = 16;
+  double sums[lanes] = {};
+  uint32_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (uint32_t lane = 0; lane < lanes; ++lane)
+      sums[lane] += exponential((double(candidates[i + lane].logit) - best) * inverse);
+  for (; i < count; ++i)
+    sums[i % lanes] += exponential((double(candidates[i].logit) - best) * inverse);
+  double total = 0;
+  for (double sum : sums)
+    total += sum;
+  return total;
 }
 
 } // namespace
@@ -80,77 +175,51 @@ Status sample(const SamplerInput &input, const gc_sampling &sampling, Candidate 
   if (sampling.temperature == 0 || sampling.top_k == 1)
     return greedy(input, token, message);
 
-  uint32_t count = 0;
-  for (uint32_t i = 0; i < input.vocabulary; ++i)
-    if (input.logits[i] == input.logits[i])
-      candidates[count++] = {input.logits[i], i};
-  for (uint32_t s = 0; s < input.suppressedCount; ++s) {
-    // Candidates are still ordered by token here: find by halving, then close the gap.
-    uint32_t low = 0, high = count;
-    while (low < high) {
-      uint32_t middle = low + (high - low) / 2;
-      if (candidates[middle].token < input.suppressed[s])
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    if (low < count && candidates[low].token == input.suppressed[s]) {
-      __builtin_memmove(candidates + low, candidates + low + 1,
-                        (count - low - 1) * sizeof(Candidate));
-      --count;
-    }
-  }
+  uint32_t most = sampling.top_k > 0 && uint32_t(sampling.top_k) < input.vocabulary
+                      ? uint32_t(sampling.top_k)
+                      : UINT32_MAX;
+  uint32_t count = gather(input, most, candidates);
   if (!count)
     return nothing(message);
-  for (uint32_t i = count / 2; i-- > 0;)
-    siftDown(candidates, count, i);
+  float largest = candidates[0].logit;
+  for (uint32_t i = 1; i < count; ++i)
+    largest = candidates[i].logit > largest ? candidates[i].logit : largest;
+  double draw = uniformDraw(sampling.seed, input.position);
+  if (!__builtin_isfinite(largest)) {
+    token = drawAmongEquals(candidates, count, largest, draw);
+    return GC_OK;
+  }
+  double best = largest, inverse = 1.0 / double(sampling.temperature);
+  auto weight = [&](const Candidate &c) { return exponential((double(c.logit) - best) * inverse); };
+  double total = totalWeight(candidates, count, best, inverse);
 
-  // The best end up at the end of the array, best last: candidates[all - 1], candidates[all - 2], …
-  uint32_t all = count, heapCount = count;
-  double best = candidates[0].logit, inverse = 1.0 / double(sampling.temperature);
-  auto weight = [&](const Candidate &c) {
-    double difference = double(c.logit) - best; // inf - inf: both are best
-    return difference == 0 || difference != difference ? 1.0 : exponential(difference * inverse);
-  };
-  uint32_t kept =
-      sampling.top_k > 0 && uint32_t(sampling.top_k) < all ? uint32_t(sampling.top_k) : all;
-  double total = 0;
-  if (kept < all) {
-    for (uint32_t i = 0; i < kept; ++i) {
-      popBest(candidates, heapCount);
-      total += weight(candidates[all - 1 - i]);
-    }
-  } else {
-    for (uint32_t i = 0; i < all; ++i)
-      total += weight(candidates[i]);
-  }
-  uint32_t popped = all - heapCount;
-  auto ranked = [&](uint32_t i) -> const Candidate & {
-    if (i >= popped) {
-      popBest(candidates, heapCount);
-      ++popped;
-    }
-    return candidates[all - 1 - i];
-  };
-  // top-p keeps the shortest list of best candidates whose share reaches it, at least one.
-  double keptTotal = total;
+  // top-p keeps the shortest list of best candidates whose share reaches it, at least one. They
+  // are taken off a heap and end up at the end of the array, best last. Without top-p the order
+  // does not matter: that of the array serves.
+  uint32_t kept = count;
   if (sampling.top_p < 1) {
+    for (uint32_t i = count / 2; i-- > 0;)
+      siftDown(candidates, count, i, isBetter);
     double reached = 0, wanted = double(sampling.top_p) * total;
-    uint32_t i = 0;
-    do
-      reached += weight(ranked(i++));
-    while (i < kept && reached < wanted);
-    kept = i;
-    keptTotal = reached;
+    uint32_t left = count;
+    do {
+      Candidate top = candidates[0];
+      candidates[0] = candidates[--left];
+      siftDown(candidates, left, 0, isBetter);
+      candidates[left] = top;
+      reached += weight(top);
+    } while (left && reached < wanted);
+    total = reached;
+    kept = count - left;
   }
-  double draw = uniformDraw(sampling.seed, input.position) * keptTotal;
-  uint32_t i = 0;
-  for (; i + 1 < kept; ++i) {
-    draw -= weight(ranked(i));
-    if (draw < 0)
+  double rest = draw * total;
+  uint32_t chosen = count - 1; // of the best to the worst: from the end of the array
+  for (uint32_t i = 0; i + 1 < kept; ++i, --chosen) {
+    rest -= weight(candidates[chosen]);
+    if (rest < 0)
       break;
   }
-  token = int32_t(ranked(i).token);
+  token = int32_t(candidates[chosen].token);
   return GC_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -81,6 +82,23 @@ TEST(Sampler, TopKKeepsTheBestK) {
   EXPECT_NEAR(seen[1], 1 / (1 + std::exp(-1.0)), 0.01);
 }
 
+TEST(Sampler, GreedyLooksOnWhenTheBestAreSuppressed) {
+  std::vector<float> logits(100);
+  for (size_t i = 0; i < 100; ++i)
+    logits[i] = float(i % 50);
+  EXPECT_EQ(draw(logits, {0, 1, 0, 0}).token, 49);
+  EXPECT_EQ(draw(logits, {0, 1, 0, 0}, 0, {49}).token, 99);
+  EXPECT_EQ(draw(logits, {0, 1, 0, 0}, 0, {99, 49}).token, 48);
+  logits[70] = nan;
+  EXPECT_EQ(draw(logits, {0, 1, 0, 0}, 0, {99, 49}).token, 48);
+}
+
+TEST(Sampler, SharesEquallyAmongInfiniteLogits) {
+  std::vector<double> seen = frequencies({infinity, 3, infinity, nan}, {1, 1, 0, 9});
+  EXPECT_EQ(seen[1] + seen[3], 0);
+  EXPECT_NEAR(seen[0], 0.5, 0.01);
+}
+
 TEST(Sampler, TopPKeepsTheShortestListThatReachesP) {
   std::vector<float> logits = {std::log(0.1f), std::log(0.5f), std::log(0.15f), std::log(0.25f)};
   std::vector<double> seen = frequencies(logits, {1, 0.7f, 0, 1}); // 0.5 + 0.25 reach it
@@ -125,14 +143,15 @@ TEST(Sampler, ChoosesAsSortingWould) {
     std::vector<float> logits(1 + random() % 300);
     for (float &logit : logits)
       logit = float(int(random() % 40)) / 4;
-    gc_sampling sampling = {0.5f + float(random() % 20) / 10, float(random() % 101) / 100,
+    gc_sampling sampling = {0.5f + float(random() % 20) / 10, float(random() % 100) / 100,
                             int32_t(random() % 20), random()};
     uint64_t position = random();
     std::vector<uint32_t> order(logits.size());
     for (uint32_t i = 0; i < order.size(); ++i)
       order[i] = i;
-    std::stable_sort(order.begin(), order.end(),
-                     [&](uint32_t a, uint32_t b) { return logits[a] > logits[b]; });
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      return std::pair(-logits[a], a) < std::pair(-logits[b], b);
+    });
     if (sampling.top_k && size_t(sampling.top_k) < order.size())
       order.resize(size_t(sampling.top_k));
     std::vector<double> weights;
