@@ -182,6 +182,26 @@ private:
     return result;
   }
 
+  // The block's values in vView().
+  Value valuesOf(Value kvHead, Value block) {
+    return isQuantized(cache.vFormat) ? cache.vBlock(kvHead, block)
+                                      : cache.vRow(kvHead, m.muli(block, blockSlots));
+  }
+
+  // Elements of `view` that the keys or values of 64 slots take.
+  int64_t elementsOfBlock(Value view, KvFormat format, int64_t dims) {
+    int64_t perElement = format == KvFormat::Kv8 ? 4 : format == KvFormat::Kv4 ? 8 : 1;
+    return blockSlots * dims / perElement;
+  }
+
+  // Asks for the cache lines of `count` elements from `index` on.
+  void prefetch(Value view, Value index, int64_t count) {
+    int64_t bytes = cast<MemRefType>(view.getType()).getElementTypeBitWidth() / 8;
+    for (int64_t i = 0; i < count; i += 64 / bytes)
+      memref::PrefetchOp::create(m.b, view, m.addi(index, i), /*isWrite=*/false,
+                                 /*localityHint=*/3, /*isDataCache=*/true);
+  }
+
   // Byte `byte` of each word as a signed value, exact in f32.
   Value signedByte(Value words, int64_t byte) {
     Value x = m.shiftRightSigned(m.shiftLeft(words, 24 - 8 * byte), 24);
@@ -202,6 +222,9 @@ private:
     int64_t tokens = cache.kBlockTokens(), blocks = blockSlots / tokens;
     int64_t step = isQuantized(cache.kFormat) ? 4 : 1; // dims of one load
     Values scores(group * blockVectors);
+    // Meanwhile the block's values are fetched, evenly over the dims.
+    Value valueBase = valuesOf(kvHead, block);
+    int64_t valuesPerDim = elementsOfBlock(cache.vView(), cache.vFormat, cache.dimsV) / cache.dimsK;
     SmallVector<Value> bases;
     for (int64_t i = 0; i < blocks; ++i)
       bases.push_back(cache.kBlock(kvHead, m.addi(m.muli(block, blocks), i)));
@@ -212,6 +235,9 @@ private:
           m.index(0), m.index(cache.dimsK), step, zero, [&](Value dim, ValueRange carried) {
             Values sums = llvm::to_vector(carried);
             Value offset = m.muli(dim, lanes / step);
+            if (first == 0)
+              prefetch(cache.vView(), m.addi(valueBase, m.muli(dim, valuesPerDim)),
+                       valuesPerDim * step);
             SmallVector<Values> keys = loadKeys(bases, offset, first, tile);
             for (int64_t d = 0; d < step; ++d)
               for (int64_t g = 0; g < group; ++g) {
@@ -268,8 +294,14 @@ private:
     while (vectors % tile || tile % pairs)
       --tile;
     int64_t step = isQuantized(cache.vFormat) ? 4 : 1; // tokens of one load
-    Value base = isQuantized(cache.vFormat) ? cache.vBlock(kvHead, block)
-                                            : cache.vRow(kvHead, m.muli(block, blockSlots));
+    Value base = valuesOf(kvHead, block);
+    // Meanwhile the next block's keys are fetched, evenly over the steps.
+    Value next =
+        arith::MinUIOp::create(m.b, m.addi(block, 1), m.index(cache.capacity / blockSlots - 1));
+    Value keyBase = cache.kBlock(kvHead, m.muli(next, blockSlots / cache.kBlockTokens()));
+    int64_t keysPerColumns =
+        elementsOfBlock(cache.kView(), cache.kFormat, cache.dimsK) * tile / vectors;
+    int64_t keysPerToken = keysPerColumns / blockSlots;
 
     m.forEach(m.index(0), m.index(cache.dimsV), tile * lanes, [&](Value column) {
       Values initial;
@@ -280,6 +312,9 @@ private:
       Values result = m.forEach(
           m.index(0), m.index(blockSlots), step, initial, [&](Value token, ValueRange carried) {
             Values sums = llvm::to_vector(carried);
+            Value ahead = m.muli(m.divi(column, tile * lanes), keysPerColumns);
+            ahead = m.addi(m.addi(keyBase, ahead), m.muli(token, keysPerToken));
+            prefetch(cache.kView(), ahead, keysPerToken * step);
             SmallVector<Values> values = loadValues(base, column, token, tile);
             for (int64_t t = 0; t < step; ++t)
               for (int64_t g = 0; g < group; ++g) {
