@@ -1,5 +1,6 @@
 #include "targets/TargetRegistry.h"
 #include "targets/AArch64/AArch64Backend.h"
+#include "targets/NVPTX/NvptxBackend.h"
 #include "targets/X86/X86Backend.h"
 
 #include <vector>
@@ -7,7 +8,8 @@
 namespace gcompile {
 
 llvm::ArrayRef<const TargetBackend *> targetBackends() {
-  static const TargetBackend *const backends[] = {&x86Backend(), &aarch64Backend()};
+  static const TargetBackend *const backends[] = {&x86Backend(), &aarch64Backend(),
+                                                  &nvptxBackend()};
   return backends;
 }
 

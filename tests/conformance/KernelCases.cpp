@@ -1,0 +1,365 @@
+#include "tests/conformance/KernelCases.h"
+#include "ir/Format/Pack.h"
+#include "tests/conformance/KernelHarness.h"
+#include "tests/reference/AttentionReference.h"
+#include "tests/reference/LinearReference.h"
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+namespace gcompile::test {
+namespace {
+
+std::vector<float> randomFloats(size_t count, unsigned seed, float scale) {
+  std::mt19937 generator(seed);
+  std::vector<float> values(count);
+  for (float &value : values)
+    value = scale * ((int)(generator() % 20001) - 10000) / 10000.0f;
+  return values;
+}
+
+template <class T>
+std::vector<uint8_t> bytesOf(const std::vector<T> &values) {
+  std::vector<uint8_t> bytes(values.size() * sizeof(T));
+  memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+std::string inQuotes(std::string_view text) { return "\"" + std::string(text) + "\""; }
+
+// Collects a case: buffers in order, each with its type in the function's arguments.
+class CaseBuilder {
+public:
+  CaseBuilder(std::string operation, std::string suffix) {
+    result.operation = operation;
+    result.name = operation + (suffix.empty() ? "" : "_" + suffix);
+  }
+
+  // The types of arguments, as the operation's text lists them.
+  template <class T>
+  std::string input(const char *name, std::string type, const std::vector<T> &values) {
+    return add(name, type, {bytesOf(values), Access::Input, {}});
+  }
+  template <class T>
+  std::string output(const char *name, std::string type, const std::vector<T> &before,
+                     const std::vector<T> &expected = {}) {
+    return add(name, type, {bytesOf(before), Access::Output, bytesOf(expected)});
+  }
+  KernelCase build(std::string operation, std::vector<std::pair<const char *, int64_t>> scalars,
+                   int64_t tasks) {
+    for (auto [name, value] : scalars) {
+      arguments += std::string(", ") + name + ": index";
+      result.integers.push_back(value);
+    }
+    result.integers.insert(result.integers.end(), {0, tasks});
+    result.source = kernelModule(arguments, "kernel." + result.operation + " " + operation);
+    return std::move(result);
+  }
+
+private:
+  std::string add(const char *name, std::string type, KernelArgument argument) {
+    arguments += (arguments.empty() ? "" : ", ") + std::string(name) + ": " + type;
+    result.arguments.push_back(std::move(argument));
+    return type;
+  }
+  KernelCase result;
+  std::string arguments;
+};
+
+std::string memref(std::initializer_list<int64_t> shape, const char *element) {
+  std::string text = "memref<";
+  for (int64_t size : shape)
+    text += std::to_string(size) + "x";
+  return text + element + ">";
+}
+
+std::vector<uint8_t> randomWeights(WeightFormat format, int64_t n, int64_t k) {
+  std::vector<uint8_t> blob(packedBytes(format, n, k));
+  packMatrix(format, n, k, randomFloats(n * k, 7, 0.05f).data(), blob);
+  return blob;
+}
+
+constexpr float untouched = -77;
+std::vector<float> blank(int64_t count) { return std::vector<float>(count, untouched); }
+
+// Rows beyond the active ones stay as they were.
+std::vector<float> activeRows(std::vector<float> values, int64_t from) {
+  std::fill(values.begin() + from, values.end(), untouched);
+  return values;
+}
+
+KernelCase matmulIntegerCase(WeightFormat format, int64_t n, int64_t k, int64_t capacity,
+                             int64_t rows) {
+  int64_t padded = paddedColumns(format, k), group = info(format).group,
+          groups = group ? padded / group : 1;
+  std::vector<uint8_t> weights = randomWeights(format, n, k);
+  QuantizedRows x = quantizeRows(randomFloats(capacity * k, 3, 1), capacity, k, group);
+  std::vector<float> expected =
+      activeRows(matmulInteger(format, weights, x, capacity, n, k), rows * n);
+  CaseBuilder c("matmul_integer", std::string(name(format)) + "_rows" + std::to_string(rows));
+  std::string types = c.input("%c", memref({capacity, padded}, "i8"), x.codes) + ", " +
+                      c.input("%s", memref({capacity, groups}, "f32"), x.scales) + ", " +
+                      c.input("%u", memref({capacity, groups}, "i32"), x.sums) + ", " +
+                      c.input("%w", memref({(int64_t)weights.size()}, "i8"), weights) + ", " +
+                      c.output("%y", memref({capacity, n}, "f32"), blank(capacity * n), expected);
+  return c.build("%c, %s, %u, %w outs(%y) rows %rows {format = " + inQuotes(name(format)) +
+                     ", columns = " + std::to_string(k) + "} : " + types,
+                 {{"%rows", rows}}, (n + 63) / 64);
+}
+
+KernelCase matmulFloatCase(WeightFormat format, int64_t n, int64_t k, int64_t capacity,
+                           int64_t rows) {
+  std::vector<uint8_t> weights = randomWeights(format, n, k);
+  std::vector<float> x = randomFloats(capacity * k, 5, 1);
+  std::vector<float> expected =
+      activeRows(matmulFloat(format, weights, x, capacity, n, k), rows * n);
+  CaseBuilder c("matmul_float", std::string(name(format)) + "_rows" + std::to_string(rows));
+  std::string types = c.input("%x", memref({capacity, k}, "f32"), x) + ", " +
+                      c.input("%w", memref({(int64_t)weights.size()}, "i8"), weights) + ", " +
+                      c.output("%y", memref({capacity, n}, "f32"), blank(capacity * n), expected);
+  return c.build("%x, %w outs(%y) rows %rows {format = " + inQuotes(name(format)) + "} : " + types,
+                 {{"%rows", rows}}, (n + 63) / 64);
+}
+
+KernelCase quantizeCase(int64_t group) {
+  constexpr int64_t rows = 5, k = 197;
+  int64_t padded = (k + 63) / 64 * 64, groups = group ? padded / group : 1;
+  std::vector<float> x = randomFloats(rows * k, 11, 3);
+  std::fill_n(x.begin() + k, k, 0.0f); // a row of zeros
+  for (int64_t i = 0; i < k; ++i) {
+    x[2 * k + i] *= 1e-38f;                   // scales become denormal
+    x[3 * k + i] = (i % 255) - 127.0f + 0.5f; // ties, once the scale is 1
+  }
+  x[3 * k] = 127.0f;
+  QuantizedRows expected = quantizeRows(x, rows, k, group);
+  CaseBuilder c("quantize_rows", "group" + std::to_string(group));
+  std::string types =
+      c.input("%x", memref({rows, k}, "f32"), x) + ", " +
+      c.output("%c", memref({rows, padded}, "i8"), std::vector<int8_t>(rows * padded, 99),
+               expected.codes) +
+      ", " + c.output("%s", memref({rows, groups}, "f32"), blank(rows * groups), expected.scales) +
+      ", " +
+      c.output("%u", memref({rows, groups}, "i32"), std::vector<int32_t>(rows * groups, -7),
+               expected.sums);
+  return c.build("%x outs(%c, %s, %u) rows %rows {group = " + std::to_string(group) +
+                     "} : " + types,
+                 {{"%rows", rows}}, rows);
+}
+
+KernelCase gatherPackedCase(WeightFormat format) {
+  constexpr int64_t n = 131, k = 101;
+  std::vector<uint8_t> weights = randomWeights(format, n, k);
+  std::vector<int32_t> indices = {0, 130, 17, 64};
+  CaseBuilder c("gather_rows", "packed_" + std::string(name(format)));
+  std::string types = c.input("%i", memref({4}, "i32"), indices) + ", " +
+                      c.input("%t", memref({(int64_t)weights.size()}, "i8"), weights) + ", " +
+                      c.output("%y", memref({4, k}, "f32"), blank(4 * k));
+  return c.build("%i, %t outs(%y) rows %rows {format = " + inQuotes(name(format)) +
+                     ", layout = \"packed\", table_rows = 131, columns = 101, slice = 0, "
+                     "slices = 1, scale = 11.25 : f32} : " +
+                     types,
+                 {{"%rows", 4}}, 4);
+}
+
+KernelCase gatherTableCase(WeightFormat format) {
+  constexpr int64_t tableRows = 9, slices = 3, columns = 75;
+  int64_t rowBytes = rowTableRowBytes(format, columns, slices);
+  std::vector<uint8_t> table(tableRows * rowBytes);
+  for (int64_t row = 0; row < tableRows; ++row)
+    encodeTableRow(format, columns, slices, randomFloats(slices * columns, 100 + row, 1).data(),
+                   std::span(table).subspan(row * rowBytes, rowBytes));
+  std::vector<int32_t> indices = {8, 0, 3, 3};
+  CaseBuilder c("gather_rows", "table_" + std::string(name(format)));
+  std::string types = c.input("%i", memref({4}, "i32"), indices) + ", " +
+                      c.input("%t", memref({(int64_t)table.size()}, "i8"), table) + ", " +
+                      c.output("%y", memref({4, columns}, "f32"), blank(4 * columns));
+  return c.build("%i, %t outs(%y) rows %rows {format = " + inQuotes(name(format)) +
+                     ", layout = \"row\", table_rows = 9, columns = 75, slice = 1, slices = 3, "
+                     "scale = 16.0 : f32} : " +
+                     types,
+                 {{"%rows", 4}}, 4);
+}
+
+KernelCase rmsNormCase(int64_t groups) {
+  constexpr int64_t rows = 3, columns = 120;
+  CaseBuilder c("rms_norm", "groups" + std::to_string(groups));
+  std::string type = c.input("%x", memref({rows, columns}, "f32"), randomFloats(360, 21, 5));
+  std::string weight;
+  if (groups == 1)
+    weight = " weight %w : " + c.input("%w", memref({columns}, "f32"), randomFloats(columns, 2, 1));
+  c.output("%y", type, blank(rows * columns));
+  return c.build("%x" + weight + " outs(%y) rows %rows {groups = " + std::to_string(groups) +
+                     " : i64, epsilon = 1.0e-6 : f32, input_scale = 1.5 : f32} : " + type + ", " +
+                     type,
+                 {{"%rows", rows}}, rows);
+}
+
+KernelCase ropeTableCase() {
+  constexpr int64_t rows = 3, half = 40;
+  std::vector<float> frequencies(half);
+  for (int64_t i = 0; i < half; ++i)
+    frequencies[i] = (float)std::pow(10000.0, -double(i) / half);
+  CaseBuilder c("rope_table", "");
+  std::string types = c.input("%f", memref({half}, "f32"), frequencies) + ", " +
+                      c.output("%c", memref({rows, half}, "f32"), blank(rows * half)) + ", " +
+                      c.output("%s", memref({rows, half}, "f32"), blank(rows * half));
+  return c.build("%f outs(%c, %s) rows %rows position %position : " + types,
+                 {{"%rows", rows}, {"%position", 131071}}, rows);
+}
+
+KernelCase ropeCase() {
+  constexpr int64_t rows = 3, columns = 80;
+  CaseBuilder c("rope", "");
+  std::string types =
+      c.input("%x", memref({rows, columns}, "f32"), randomFloats(rows * columns, 31, 2)) + ", " +
+      c.input("%c", memref({rows, 20}, "f32"), randomFloats(rows * 20, 32, 1)) + ", " +
+      c.input("%s", memref({rows, 20}, "f32"), randomFloats(rows * 20, 33, 1)) + ", " +
+      c.output("%y", memref({rows, columns}, "f32"), blank(rows * columns));
+  return c.build("%x, %c, %s outs(%y) rows %rows {groups = 2 : i64} : " + types, {{"%rows", rows}},
+                 rows);
+}
+
+// A ring of 64 slots that has wrapped: positions 56 … 119 lie in it.
+struct Ring {
+  static constexpr int64_t heads = 2, headDim = 40, capacity = 64, filled = 120;
+  reference::KvCache cache;
+
+  Ring(const std::string &k, const std::string &v) : cache(k, v, heads, headDim, capacity) {
+    for (int64_t position = filled - capacity; position < filled; ++position)
+      cache.append(randomFloats(heads * headDim, 1000 + position, 0.5f),
+                   randomFloats(heads * headDim, 2000 + position, 1), 1, position);
+  }
+  std::string attributes() const {
+    return "k_format = " + inQuotes(cache.kFormat) + ", v_format = " + inQuotes(cache.vFormat) +
+           ", head_dim = 40 : i64, capacity = 64 : i64";
+  }
+};
+
+KernelCase appendKvCase(const std::string &k, const std::string &v) {
+  constexpr int64_t rows = 3;
+  Ring ring(k, v);
+  std::string rowType = memref({rows, Ring::heads * Ring::headDim}, "f32");
+  CaseBuilder c("append_kv", k + "_" + v);
+  std::string types =
+      c.input("%k", rowType, randomFloats(rows * 80, 41, 4)) + ", " +
+      c.input("%v", rowType, randomFloats(rows * 80, 42, 0.3f)) + ", " +
+      c.output("%c", memref({(int64_t)ring.cache.bytes.size()}, "i8"), ring.cache.bytes);
+  int64_t tasks = k == "kv4" ? Ring::heads : rows * Ring::heads;
+  return c.build("%k, %v into %c rows %rows position %position {" + ring.attributes() +
+                     ", heads = 2 : i64} : " + types,
+                 {{"%rows", rows}, {"%position", 126}}, tasks);
+}
+
+KernelCase attendCase(const std::string &k, const std::string &v, int64_t heads, int64_t window) {
+  constexpr int64_t rows = 2;
+  Ring ring(k, v);
+  int64_t columns = heads * Ring::headDim;
+  std::string rowType = memref({rows, columns}, "f32");
+  CaseBuilder c("attend", k + "_" + v + "_window" + std::to_string(window));
+  std::string types =
+      c.input("%q", rowType, randomFloats(rows * columns, 51, 4)) + ", " +
+      c.input("%c", memref({(int64_t)ring.cache.bytes.size()}, "i8"), ring.cache.bytes) + ", " +
+      c.output("%y", rowType, blank(rows * columns));
+  int64_t sharing = heads / Ring::heads, together = sharing % 4 == 0 ? 4 : sharing % 2 == 0 ? 2 : 1;
+  return c.build("%q, %c outs(%y) rows %rows position %position {" + ring.attributes() +
+                     ", heads = " + std::to_string(heads) +
+                     " : i64, kv_heads = 2 : i64, window = " + std::to_string(window) +
+                     " : i64} : " + types,
+                 {{"%rows", rows}, {"%position", 118}}, rows * heads / together);
+}
+
+KernelCase elementwiseCase(const std::string &operation) {
+  constexpr int64_t rows = 2, columns = 2100, count = rows * columns; // two pieces a row
+  CaseBuilder c(operation, "");
+  std::string type = c.input("%x", memref({rows, columns}, "f32"), randomFloats(count, 61, 9));
+  std::string text;
+  if (operation == "soft_cap") {
+    text = "%x outs(%y) rows %rows {cap = 30.0 : f32} : " + type + ", " + type;
+  } else {
+    c.input("%z", type, randomFloats(count, 62, 2));
+    std::string types = type + ", " + type + ", " + type;
+    if (operation == "gelu_mul")
+      text = "%x, %z outs(%y) rows %rows : " + types;
+    else
+      text = "%x, %z factor %f : " + c.input("%f", memref({1}, "f32"), randomFloats(1, 63, 1)) +
+             " outs(%y) rows %rows {scale = 0.70710677 : f32} : " + types;
+  }
+  c.output("%y", type, blank(count));
+  return c.build(text, {{"%rows", rows}}, rows * 2);
+}
+
+} // namespace
+
+std::vector<KernelCase> kernelCases() {
+  std::vector<KernelCase> cases;
+  for (const WeightFormatInfo &format : weightFormats()) {
+    for (int64_t rows : {1, 5})
+      cases.push_back(format.isInteger ? matmulIntegerCase(format.format, 130, 197, 7, rows)
+                                       : matmulFloatCase(format.format, 70, 37, 7, rows));
+    cases.push_back(gatherPackedCase(format.format));
+    if (isRowTableFormat(format.format))
+      cases.push_back(gatherTableCase(format.format));
+  }
+  for (int64_t group : {0, 32, 64})
+    cases.push_back(quantizeCase(group));
+  cases.push_back(rmsNormCase(1));
+  cases.push_back(rmsNormCase(3));
+  cases.push_back(ropeTableCase());
+  cases.push_back(ropeCase());
+  for (auto [k, v] :
+       {std::pair("f32", "f32"), {"f16", "f16"}, {"kv8", "kv8"}, {"kv4", "kv4"}, {"kv8", "kv4"}}) {
+    cases.push_back(appendKvCase(k, v));
+    cases.push_back(attendCase(k, v, 4, 0));
+  }
+  cases.push_back(attendCase("kv8", "kv8", 2, 33));
+  for (const char *operation : {"gelu_mul", "add", "soft_cap"})
+    cases.push_back(elementwiseCase(operation));
+  return cases;
+}
+
+std::vector<std::string> kernelOperations() {
+  std::vector<std::string> names;
+  for (const KernelCase &kernelCase : kernelCases())
+    if (!llvm::is_contained(names, kernelCase.operation))
+      names.push_back(kernelCase.operation);
+  return names;
+}
+
+std::vector<KernelCase> casesOf(const std::string &operation) {
+  std::vector<KernelCase> cases;
+  for (KernelCase &kernelCase : kernelCases())
+    if (kernelCase.operation == operation)
+      cases.push_back(std::move(kernelCase));
+  return cases;
+}
+
+llvm::Error expectFromCpu(KernelCase &kernelCase) {
+  bool isComplete = llvm::all_of(kernelCase.arguments, [](const KernelArgument &argument) {
+    return argument.access == Access::Input || !argument.expected.empty();
+  });
+  if (isComplete)
+    return llvm::Error::success();
+  for (const std::string &variant : cpuVariants()) {
+    if (placeOf(variant) == Place::Nowhere)
+      continue;
+    auto kernel = CompiledKernel::compile(kernelCase.source, "kernel", variant);
+    if (!kernel)
+      return kernel.takeError();
+    std::vector<std::vector<uint8_t>> memory;
+    std::vector<Buffer> buffers;
+    for (const KernelArgument &argument : kernelCase.arguments)
+      memory.push_back(argument.bytes);
+    for (std::vector<uint8_t> &bytes : memory)
+      buffers.push_back(buffer(bytes));
+    if (llvm::Error error = (*kernel)->run(buffers, kernelCase.integers))
+      return error;
+    for (size_t i = 0; i < memory.size(); ++i)
+      if (kernelCase.arguments[i].access == Access::Output)
+        kernelCase.arguments[i].expected = memory[i];
+    return llvm::Error::success();
+  }
+  return llvm::createStringError("no CPU variant runs here to compare with");
+}
+
+} // namespace gcompile::test
