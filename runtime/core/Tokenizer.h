@@ -66,10 +66,12 @@ public:
   // Appends the text of one token; `out` has room for longestOutput() bytes. Returns the bytes
   // written.
   uint64_t decode(gc_text_state &state, uint32_t piece, Specials specials, char *out) const;
-  // What is still held back, as U+FFFD.
+  // What is still held back.
   static uint64_t finish(gc_text_state &state, char *out);
-  // A piece plus up to four held-back bytes, each of which may become the three bytes of U+FFFD.
-  uint64_t longestOutput() const { return uint64_t(header->longest_piece) + 16; }
+  // A piece plus the held-back bytes, each of which may become the three bytes of U+FFFD.
+  uint64_t longestOutput() const {
+    return uint64_t(header->longest_piece) + 3 * sizeof(gc_text_state::pending);
+  }
 
 private:
   struct Symbol;
@@ -88,6 +90,7 @@ private:
                      Message &message) const;
   Status mergeSegment(Scratch &scratch, uint32_t count, TokenSink &sink, Message &message) const;
   void mergeShort(uint32_t *pieces, uint32_t count, TokenSink &sink) const;
+  static uint64_t drain(gc_text_state &state, char *out);
   Status checkTables(Message &message) const;
 
   const uint8_t *base = nullptr;

@@ -94,11 +94,12 @@ enum {
 gc_status gc_tokenize(const gc_model *model, const char *text, size_t bytes, uint32_t flags,
                       int32_t *tokens, size_t capacity, size_t *count);
 
-/* Turns tokens into text piece by piece. A character whose bytes arrive in several tokens is held
- * back until it is whole; bytes that are no UTF-8 become U+FFFD, so what comes out is always valid
+/* Turns tokens into text piece by piece. Byte tokens are held back until the run of them ends (or
+ * 60 bytes are there), so that no character is ever split; as in the reference library a run that
+ * is UTF-8 becomes text, of any other each byte becomes U+FFFD. What comes out is always valid
  * UTF-8. Zero the structure to begin a text. */
 typedef struct gc_text_state {
-  uint8_t pending[4];
+  uint8_t pending[60];
   uint32_t pending_bytes;
 } gc_text_state;
 

@@ -53,6 +53,29 @@ for b in bad:
     cases.append({"base64": base64.b64encode(b"the " + b + b" world").decode(), "tokens": encode("the ") + middle + encode(" world")})
     cases.append({"base64": base64.b64encode(b + b"<bos>\n\n" + b).decode(), "tokens": middle + encode("<bos>\n\n") + middle})
 
-json.dump({"source": f"tokenizers {tokenizers.__version__}", "tokenizer": "gemma4-tiny/tokenizer.json", "cases": cases},
-          open("tokenizer/vectors.json", "w"), separators=(",", ":"))
+# Decoding: any tokens at all, runs of bytes above all (of which this keeps no more than 60: what the runtime holds back).
+decodes = []
+for _ in range(300):
+    ids = []
+    while len(ids) < rng.randrange(1, 60):
+        kind = rng.randrange(5)
+        if kind == 0:
+            ids.append(rng.randrange(tok.get_vocab_size()))
+        elif kind == 1:
+            ids.append(rng.randrange(24))
+        elif kind == 2:
+            ids += [byte_token[x] for x in chr(rng.choice([0xE9, 0x905, 0x4E2D, 0x1F600, 0x1F9FF])).encode()]
+        elif kind == 3:
+            ids.append(rng.choice(list(byte_token.values())))
+        else:
+            ids += encode(rng.choice(texts)[:5])
+    run = longest = 0
+    for i in ids:  # hidden tokens do not end a run
+        run = run + 1 if i in byte_token.values() else run if i < 24 else 0
+        longest = max(longest, run)
+    if longest <= 60:
+        decodes.append({"tokens": ids, "hidden": tok.decode(ids, skip_special_tokens=True), "shown": tok.decode(ids, skip_special_tokens=False)})
+
+json.dump({"source": f"tokenizers {tokenizers.__version__}", "tokenizer": "gemma4-tiny/tokenizer.json", "cases": cases, "decodes": decodes},
+          open("tokenizer/vectors.json", "w", encoding="utf-8"), ensure_ascii=False, separators=(",", ":"))
 print(len(cases), "cases", sum(len(c["tokens"]) for c in cases), "tokens")
