@@ -106,6 +106,11 @@ llvm::Expected<gc_manifest> makeManifest(const BuildInputs &inputs, unsigned fir
   manifest.planned_code = plan.memory.code;
   manifest.planned_runtime = plan.memory.runtime;
   manifest.planned_peak = plan.memory.peak();
+  // Speeds that rest on a measurement of this moment would make equal inputs give different bytes.
+  if (!plan.predicted.measured) {
+    manifest.predicted_decode_tokens_per_second = plan.predicted.decodeTokensPerSecond;
+    manifest.predicted_prefill_tokens_per_second = plan.predicted.prefillTokensPerSecond;
+  }
   return manifest;
 }
 

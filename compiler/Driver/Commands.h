@@ -29,6 +29,9 @@ void printNote(const CommandContext &context, const std::string &message);
 // The plan in a plan file or inside an artifact.
 llvm::Expected<Plan> loadPlan(const std::string &path);
 
+// Says at the start, not after minutes of work, that nothing can be written there.
+llvm::Error checkOutputFolder(llvm::StringRef path);
+
 // Replaces the file only when all of it is written; "-" is standard output.
 llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef content);
 

@@ -219,6 +219,15 @@ struct Run {
 
 static void report(const Run &run, const Plan &plan, const std::string &artifact) {
   const CompilerInvocation &options = run.context.invocation;
+  // Only now: a failure is one line.
+  for (const std::string &note : run.candidate.model.notes)
+    printNote(run.context, note);
+  if (!run.candidate.model.checkpoint)
+    printNote(run.context, "'" + run.candidate.shape.name +
+                               "' is planned from its shapes alone: to compile it, fetch the "
+                               "checkpoint google/" +
+                               run.candidate.shape.name +
+                               " and give its folder to --model, or use --weights synthetic:1");
   if (options.json) {
     llvm::json::Object object = planJson(plan);
     if (!run.considered.empty())
@@ -257,7 +266,7 @@ static ExitCode emitOne(const Run &run, const Plan &plan) {
     return failWith(ExitCode::BadFlags, "--emit object needs -o FILE");
   llvm::Expected<LoweredModel> lowered = lowerModel(run.candidate.model.config, plan);
   if (!lowered)
-    return failWith(ExitCode::OurBug, lowered.takeError());
+    return failWith(ExitCode::BadInput, lowered.takeError());
   std::string text = lowered->planned;
   if (options.emit != EmitKind::Mlir) {
     const char *kind = options.emit == EmitKind::Llvm  ? "llvm"
@@ -265,7 +274,7 @@ static ExitCode emitOne(const Run &run, const Plan &plan) {
                                                        : "object";
     llvm::Expected<std::string> emitted = emitText(*lowered, variants->back(), kind);
     if (!emitted)
-      return failWith(ExitCode::OurBug, emitted.takeError());
+      return failWith(ExitCode::BadInput, emitted.takeError());
     text = std::move(*emitted);
   }
   if (llvm::Error error = writeOutput(options.output.empty() ? "-" : options.output, text))
@@ -283,12 +292,6 @@ enum class PlanOrigin { Solver, File };
 static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
   const CompilerInvocation &options = run.context.invocation;
   const ImportedModel &model = run.candidate.model;
-  if (!model.checkpoint)
-    printNote(run.context, "'" + run.candidate.shape.name +
-                               "' is planned from its shapes alone: to compile it, fetch the "
-                               "checkpoint google/" +
-                               run.candidate.shape.name +
-                               " and give its folder to --model, or use --weights synthetic:1");
   if (options.command == Command::Plan || options.emit == EmitKind::Plan)
     return finishPlan(run, plan);
   if (options.emit != EmitKind::Artifact)
@@ -312,7 +315,7 @@ static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
         compilePlan(model.config, plan, run.profile, options.jobs);
     line.clear();
     if (!result)
-      return failWith(ExitCode::OurBug, result.takeError());
+      return failWith(ExitCode::BadInput, result.takeError());
     if (result->account.peak() <= budget) {
       compiled = std::move(*result);
       break;
@@ -369,6 +372,8 @@ ExitCode runCompile(const CommandContext &context) {
     bool exists = llvm::is_contained(profileNames(folders), options.target);
     return failWith(exists ? ExitCode::BadInput : ExitCode::BadFlags, profile.takeError());
   }
+  if (llvm::Error error = checkOutputFolder(options.output))
+    return failWith(ExitCode::BadInput, std::move(error));
   if (options.target == "host")
     measureHost(*profile);
 
@@ -394,8 +399,6 @@ ExitCode runCompile(const CommandContext &context) {
     llvm::Expected<Candidate> candidate = load(options.model, options);
     if (!candidate)
       return failWith(ExitCode::BadInput, candidate.takeError());
-    for (const std::string &note : candidate->model.notes)
-      printNote(context, note);
     llvm::Expected<PlanRequest> request = requestFor(*candidate, *profile, options);
     if (!request)
       return failWith(ExitCode::BadInput, request.takeError());
@@ -409,8 +412,6 @@ ExitCode runCompile(const CommandContext &context) {
     llvm::Expected<Candidate> candidate = load(options.model, options);
     if (!candidate)
       return failWith(ExitCode::BadInput, candidate.takeError());
-    for (const std::string &note : candidate->model.notes)
-      printNote(context, note);
     llvm::Expected<PlanRequest> request = requestFor(*candidate, *profile, options);
     if (!request)
       return failWith(ExitCode::BadInput, request.takeError());

@@ -333,10 +333,6 @@ llvm::Expected<CompilerInvocation> parseCommandLine(llvm::ArrayRef<std::string> 
     return invocation;
   if (llvm::Error error = checkArguments(invocation))
     return error;
-  if (!invocation.planFile.empty() &&
-      (!invocation.weightFormats.empty() || invocation.localKv || invocation.globalKv))
-    return llvm::createStringError(
-        "--plan cannot be joined with --weight-format or --kv-format: edit the plan instead");
   return invocation;
 }
 

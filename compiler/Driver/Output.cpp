@@ -2,6 +2,7 @@
 #include "compiler/Driver/Commands.h"
 
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace gcompile {
@@ -17,12 +18,28 @@ ExitCode failWith(ExitCode code, const std::string &message) {
 }
 
 ExitCode failWith(ExitCode code, llvm::Error error) {
-  return failWith(code, llvm::toString(std::move(error)));
+  std::string message = llvm::toString(std::move(error));
+  // What only a fault of ours can cause says so.
+  if (llvm::StringRef(message).contains("(a bug)") ||
+      llvm::StringRef(message).contains("lowering to kernels failed") ||
+      llvm::StringRef(message).contains(" failed: 'kernel."))
+    code = ExitCode::OurBug;
+  return failWith(code, message);
 }
 
 void printNote(const CommandContext &context, const std::string &message) {
   if (!context.invocation.quiet)
     llvm::errs() << "gcompile: note: " << message << "\n";
+}
+
+llvm::Error checkOutputFolder(llvm::StringRef path) {
+  llvm::StringRef folder = llvm::sys::path::parent_path(path);
+  if (path.empty() || path == "-" || folder.empty())
+    return llvm::Error::success();
+  if (!llvm::sys::fs::is_directory(folder))
+    return llvm::createStringError("cannot write '" + path + "': there is no folder '" + folder +
+                                   "'");
+  return llvm::Error::success();
 }
 
 llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef content) {

@@ -371,6 +371,10 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   if (edited.context > request.maxPositions)
     return refuse("its context is " + llvm::Twine(edited.context) + ", the model has " +
                   llvm::Twine(request.maxPositions) + " positions");
+  if (request.options->contextGiven && request.options->context > 0 &&
+      request.options->context != edited.context)
+    return refuse("its context is " + llvm::Twine(edited.context) + ", --context says " +
+                  llvm::Twine(request.options->context));
   ProgramChoice choice;
   choice.shape = {edited.context, edited.prefillChunk, edited.scoreChunk,
                   int64_t(request.profile->value("threads", 4))};
@@ -398,6 +402,9 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
     solution.choice[item] = optionIndex(planItem, format);
     if (solution.choice[item] == planItem.options.size())
       return refuse("'" + planItem.name + "' takes '" + format + "', which it cannot");
+    if (!planItem.options[solution.choice[item]].supported)
+      return refuse("'" + planItem.name + "' takes '" + format +
+                    "', but --weight-format, --kv-format or --tables fix something else");
     return llvm::Error::success();
   };
   for (size_t i = 0; i < model.tensors.size(); ++i) {

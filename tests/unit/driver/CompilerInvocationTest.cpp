@@ -123,7 +123,6 @@ TEST(CompilerInvocation, RefusesInOneLineThatNamesTheOption) {
       {{"--model", ""}, "not empty"},
       {{"why", "plan.textproto"}, "needs 2 arguments"},
       {{"inspect", "a", "b"}, "unexpected argument 'b'"},
-      {{"--plan", "p", "--weight-format", "w8"}, "cannot be joined"},
       {{"--weight-format", "[=w8"}, "--weight-format"},
   };
   for (const auto &[words, expected] : cases) {

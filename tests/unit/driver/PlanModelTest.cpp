@@ -240,6 +240,13 @@ TEST_F(PlanModel, EditedPlansAreTakenOrRefusedWithTheReason) {
   edited.tensors.push_back(edited.tensors[5]);
   edited.tensors.back().name = "layers.99.mlp.up_proj.weight";
   EXPECT_THAT(replayRefusal(edited), HasSubstr("which the model has not"));
+  options.weightFormats = {{"*.down_proj.weight", WeightFormat::F32}};
+  EXPECT_THAT(replayRefusal(plan0), HasSubstr("--weight-format"));
+  options.weightFormats.clear();
+  options.contextGiven = true;
+  options.context = 1024;
+  EXPECT_THAT(replayRefusal(plan0), HasSubstr("--context says 1024"));
+  options.contextGiven = false;
   edited = plan0;
   edited.target = "host";
   EXPECT_THAT(replayRefusal(edited), HasSubstr("for target 'host'"));
