@@ -1,6 +1,5 @@
 #include "compiler/Codegen/BuildArtifact.h"
 #include "compiler/Artifact/ArtifactWriter.h"
-#include "compiler/Quantize/PackWeights.h"
 #include <cmath>
 #include <cstring>
 
@@ -183,9 +182,37 @@ MemoryAccount exactAccount(const Plan &plan, const LoweredModel &lowered, int64_
   return account;
 }
 
+llvm::Error packModelWeights(const ImportedModel &model, const LoweredModel &lowered,
+                             unsigned weightsSection, unsigned tableSection, PackSink sink,
+                             const BuildOptions &options) {
+  llvm::StringMap<const TensorInfo *> tensors = tensorsByName(model);
+  std::vector<PackItem> items;
+  for (const PlacedWeight &weight : lowered.weights) {
+    if (weight.kind == PlacedWeight::RopeFrequencies) {
+      std::vector<float> values = ropeFrequencies(weight);
+      llvm::ArrayRef<uint8_t> bytes(reinterpret_cast<const uint8_t *>(values.data()),
+                                    values.size() * sizeof(float));
+      if (llvm::Error error = sink(weightsSection, weight.offset, bytes))
+        return error;
+      continue;
+    }
+    llvm::Expected<PackItem> item = packItem(weight, tensors, weightsSection, tableSection);
+    if (!item)
+      return item.takeError();
+    items.push_back(std::move(*item));
+  }
+  PackOptions pack;
+  pack.jobs = options.jobs;
+  pack.cancel = options.cancel;
+  pack.progress = options.progress;
+  return packWeights(*model.checkpoint, items, sink, pack).takeError();
+}
+
 llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
                           const BuildOptions &options) {
   const LoweredModel &lowered = *inputs.lowered;
+  if (llvm::Error error = verifyBudget(lowered, *inputs.plan, codeBytes(inputs.variants)))
+    return error;
   const PlacedWeight *table = findTable(lowered);
 
   std::vector<SectionSpec> sections;
@@ -214,17 +241,6 @@ llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
   if (!manifest)
     return manifest.takeError();
 
-  llvm::StringMap<const TensorInfo *> tensors = tensorsByName(*inputs.model);
-  std::vector<PackItem> items;
-  for (const PlacedWeight &weight : lowered.weights) {
-    if (weight.kind == PlacedWeight::RopeFrequencies)
-      continue;
-    llvm::Expected<PackItem> item = packItem(weight, tensors, weightsSection, tableSection);
-    if (!item)
-      return item.takeError();
-    items.push_back(std::move(*item));
-  }
-
   ArtifactWriterOptions writerOptions;
   writerOptions.cancel = options.cancel;
   auto writer = ArtifactWriter::create(path, sections, writerOptions);
@@ -237,26 +253,12 @@ llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
   for (auto &[section, bytes] : contents)
     if (llvm::Error error = (*writer)->writeAt(section, 0, bytes))
       return error;
-  for (const PlacedWeight &weight : lowered.weights) {
-    if (weight.kind != PlacedWeight::RopeFrequencies)
-      continue;
-    std::vector<float> values = ropeFrequencies(weight);
-    llvm::ArrayRef<uint8_t> bytes(reinterpret_cast<const uint8_t *>(values.data()),
-                                  values.size() * sizeof(float));
-    if (llvm::Error error = (*writer)->writeAt(weightsSection, weight.offset, bytes))
-      return error;
-  }
-
-  PackOptions pack;
-  pack.jobs = options.jobs;
-  pack.cancel = options.cancel;
-  pack.progress = options.progress;
   auto sink = [&](unsigned section, uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
     return (*writer)->writeAt(section, offset, bytes);
   };
-  auto packed = packWeights(*inputs.model->checkpoint, items, sink, pack);
-  if (!packed)
-    return packed.takeError();
+  if (llvm::Error error =
+          packModelWeights(*inputs.model, lowered, weightsSection, tableSection, sink, options))
+    return error;
   return (*writer)->commit();
 }
 

@@ -4,6 +4,7 @@
 
 #include "compiler/Codegen/CompileModel.h"
 #include "compiler/Import/ImportModel.h"
+#include "compiler/Quantize/PackWeights.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 
 #include <atomic>
@@ -32,6 +33,12 @@ int64_t codeBytes(llvm::ArrayRef<CompiledVariant> variants);
 // The exact account: what lowering and code generation found, with the plan's tables, encoders and
 // runtime.
 MemoryAccount exactAccount(const Plan &plan, const LoweredModel &lowered, int64_t codeBytes);
+
+// Reads, quantizes and packs every weight of the model and hands the bytes to `sink`, from many
+// threads at once; each byte once.
+llvm::Error packModelWeights(const ImportedModel &model, const LoweredModel &lowered,
+                             unsigned weightsSection, unsigned tableSection, PackSink sink,
+                             const BuildOptions &options = {});
 
 // Writes `path`; leaves nothing behind on an error.
 llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,

@@ -15,8 +15,8 @@ namespace {
 
 class ModuleBuilder {
 public:
-  ModuleBuilder(const ModelConfig &config, MLIRContext &context)
-      : config(config), builder(&context), loc(builder.getUnknownLoc()) {}
+  ModuleBuilder(const ModelConfig &config, MLIRContext &context, ModuleOutput output)
+      : config(config), output(output), builder(&context), loc(builder.getUnknownLoc()) {}
 
   OwningOpRef<ModuleOp> build();
 
@@ -61,8 +61,11 @@ private:
   Value feedForward(Value x, int64_t layer);
   Value perLayerInput(Value embedded, int64_t layer);
   Value decoderLayer(Value x, Value embedded, int64_t layer);
+  Value hiddenState(Value x, Value embedded, int64_t afterLayer);
+  Value logits(Value hidden, FlatSymbolRefAttr table);
 
   const ModelConfig &config;
+  ModuleOutput output;
   OpBuilder builder;
   Location loc;
   OpBuilder::InsertPoint symbolPoint;
@@ -192,6 +195,20 @@ Value ModuleBuilder::decoderLayer(Value x, Value embedded, int64_t index) {
   return add(x, layerNorm(projected, TensorRole::PostPerLayerNorm, index), 1, scalar);
 }
 
+Value ModuleBuilder::hiddenState(Value x, Value embedded, int64_t afterLayer) {
+  for (int64_t layer = 0; layer < std::min(afterLayer, config.layerCount()); ++layer)
+    x = decoderLayer(x, embedded, layer);
+  return afterLayer > config.layerCount() ? layerNorm(x, TensorRole::FinalNorm, -1) : x;
+}
+
+Value ModuleBuilder::logits(Value hidden, FlatSymbolRefAttr table) {
+  Value logits = linear(hidden, table, config.vocabulary);
+  if (config.logitSoftcap == 0)
+    return logits;
+  return gemma::SoftCapOp::create(builder, loc, logits.getType(), logits,
+                                  builder.getF32FloatAttr(config.logitSoftcap));
+}
+
 OwningOpRef<ModuleOp> ModuleBuilder::build() {
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
   builder.setInsertionPointToStart(module->getBody());
@@ -199,32 +216,26 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
   symbolPoint = builder.saveInsertionPoint();
 
   builder.setInsertionPointToEnd(module->getBody());
+  bool hidden = output.kind == ModuleOutput::HiddenState;
+  int64_t width = hidden ? config.hidden : config.vocabulary;
   auto tokensType = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-  auto forward =
-      func::FuncOp::create(builder, loc, "forward",
-                           builder.getFunctionType({tokensType}, {activations(config.vocabulary)}));
+  auto forward = func::FuncOp::create(builder, loc, "forward",
+                                      builder.getFunctionType({tokensType}, {activations(width)}));
   forward->setAttr(gemma::programAttrName, builder.getStringAttr("forward"));
   builder.setInsertionPointToEnd(forward.addEntryBlock());
   tokens = forward.getArgument(0);
 
   FlatSymbolRefAttr table = weight(TensorRole::Embedding, -1, {config.vocabulary, config.hidden});
   Value embedded = embed(table, 0, config.hidden, std::sqrt((double)config.hidden));
-  Value x = embedded;
-  for (int64_t layer = 0; layer < config.layerCount(); ++layer)
-    x = decoderLayer(x, embedded, layer);
-  x = layerNorm(x, TensorRole::FinalNorm, -1);
-  Value logits = linear(x, table, config.vocabulary);
-  if (config.logitSoftcap != 0)
-    logits = gemma::SoftCapOp::create(builder, loc, logits.getType(), logits,
-                                      builder.getF32FloatAttr(config.logitSoftcap));
-  func::ReturnOp::create(builder, loc, logits);
+  Value x = hiddenState(embedded, embedded, hidden ? output.afterLayer : config.layerCount() + 1);
+  func::ReturnOp::create(builder, loc, hidden ? x : logits(x, table));
   return module;
 }
 
 } // namespace
 
 llvm::Expected<OwningOpRef<ModuleOp>> buildGemmaModule(const ModelConfig &config,
-                                                       MLIRContext &context) {
+                                                       MLIRContext &context, ModuleOutput output) {
   auto refuse = [&](const Twine &what) {
     return llvm::createStringError("model '" + config.name + "' " + what);
   };
@@ -232,7 +243,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> buildGemmaModule(const ModelConfig &config
     return refuse("is a mixture of experts, which can be planned but not compiled yet");
   if (!config.tiedEmbedding)
     return refuse("has an output head of its own, which can be planned but not compiled yet");
-  OwningOpRef<ModuleOp> module = ModuleBuilder(config, context).build();
+  OwningOpRef<ModuleOp> module = ModuleBuilder(config, context, output).build();
   if (failed(verify(*module)))
     return refuse("gives an invalid module (a bug in the importer)");
   return module;

@@ -9,9 +9,17 @@
 
 namespace gcompile {
 
-// An error when the architecture has parts that are not implemented yet (experts, K = V layers, an
-// untied head).
-llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> buildGemmaModule(const ModelConfig &config,
-                                                                   mlir::MLIRContext &context);
+// What `forward` returns. Hidden states are for tests that compare layer by layer: the stream after
+// the embedding (0), after layer i (i), or after the final norm (layers + 1, which is what the
+// reference library calls its last hidden state).
+struct ModuleOutput {
+  enum Kind { Logits, HiddenState } kind = Logits;
+  int64_t afterLayer = 0;
+};
+
+// An error when the architecture has parts that are not implemented yet (experts, a head of its
+// own).
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+buildGemmaModule(const ModelConfig &config, mlir::MLIRContext &context, ModuleOutput output = {});
 
 } // namespace gcompile

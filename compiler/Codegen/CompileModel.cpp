@@ -56,6 +56,15 @@ PlanDecisions decisionsOf(const Plan &plan) {
   return decisions;
 }
 
+// What the IR does not know: tables (whole, or their row cache), encoders, the process, and code
+// once there is some.
+VerifyBudgetOptions budgetOf(const Plan &plan, int64_t codeBytes) {
+  VerifyBudgetOptions options;
+  options.budget = plan.budgetBytes;
+  options.other = plan.memory.tables + plan.memory.encoders + plan.memory.runtime + codeBytes;
+  return options;
+}
+
 PlacedWeight place(gemma::WeightOp weight, const ModelConfig &config) {
   PlacedWeight placed;
   auto type = cast<ShapedType>(weight.getType());
@@ -158,13 +167,14 @@ llvm::Expected<VariantModule> lowerForVariant(const LoweredModel &model, Backend
 
 } // namespace
 
-llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &plan) {
+llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &plan,
+                                        ModuleOutput output) {
   LoweredModel model;
   DialectRegistry registry;
   registerModelDialects(registry);
   model.context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   model.context->loadAllAvailableDialects();
-  auto module = buildGemmaModule(config, *model.context);
+  auto module = buildGemmaModule(config, *model.context, output);
   if (!module)
     return module.takeError();
   model.module = std::move(*module);
@@ -176,6 +186,7 @@ llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &p
   options.scoreChunk = plan.scoreChunk;
   buildPreparePipeline(prepare, options);
   prepare.addPass(createApplyPlan(decisionsOf(plan)));
+  prepare.addPass(createVerifyBudget(budgetOf(plan, 0)));
   if (llvm::Error error = run(prepare, *model.module, "applying the plan"))
     return std::move(error);
   model.planned = print(*model.module);
@@ -186,6 +197,14 @@ llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &p
     return std::move(error);
   collectLayout(model, config);
   return model;
+}
+
+llvm::Error verifyBudget(const LoweredModel &model, const Plan &plan, int64_t codeBytes) {
+  PassManager manager(model.context.get());
+  manager.addPass(createVerifyBudget(budgetOf(plan, codeBytes)));
+  OwningOpRef<ModuleOp> module =
+      ModuleOp(model.module.get()).clone(); // a pass needs a module of its own
+  return run(manager, *module, "the budget check");
 }
 
 llvm::Expected<CompiledVariant> emitVariant(const LoweredModel &model, llvm::StringRef name) {

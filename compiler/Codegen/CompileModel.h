@@ -3,6 +3,7 @@
 // layout says which rows of which tensor go where in which format. Sizes are bytes.
 #pragma once
 
+#include "compiler/Codegen/BuildGemmaModule.h"
 #include "compiler/Import/ModelConfig.h"
 #include "compiler/Plan/Plan.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -48,7 +49,15 @@ struct LoweredModel {
   LoweredMemory memory;
 };
 
-llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &plan);
+// `output` other than logits is for tests; programs then write that many columns instead of the
+// vocabulary.
+llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &plan,
+                                        ModuleOutput output = {});
+
+// Counts the bytes of the lowered IR once more (gemma-verify-budget, which trusts no solver), with
+// the plan's tables, encoders and runtime and the given code, and fails when they exceed the plan's
+// budget.
+llvm::Error verifyBudget(const LoweredModel &model, const Plan &plan, int64_t codeBytes);
 
 struct CompiledVariant {
   std::string name;

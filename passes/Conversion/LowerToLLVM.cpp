@@ -1,6 +1,7 @@
 // gemma-lower-to-llvm: one conversion with one type converter, so that every pattern agrees on the
-// width of index and on bare pointers (a chain of upstream passes cannot). Programs, functions that
-// still launch kernels, are left alone: kernel-lower-programs makes these.
+// width of index and on bare pointers (a chain of upstream passes cannot). Programs are left alone:
+// kernel-lower-programs makes these.
+#include "ir/Gemma/Gemma.h"
 #include "ir/Kernel/Kernel.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -28,14 +29,7 @@ namespace gcompile {
 
 namespace {
 
-bool isProgram(func::FuncOp function) {
-  return function
-      .walk([](Operation *op) {
-        return isa<kernel::KernelDialect>(op->getDialect()) ? WalkResult::interrupt()
-                                                            : WalkResult::advance();
-      })
-      .wasInterrupted();
-}
+bool isProgram(func::FuncOp function) { return function->hasAttr(gemma::programAttrName); }
 
 struct LowerToLLVMPass : impl::LowerToLLVMBase<LowerToLLVMPass> {
   using LowerToLLVMBase::LowerToLLVMBase;
