@@ -46,18 +46,15 @@ class PlainDot final : public DotStrategy {
 public:
   using DotStrategy::DotStrategy;
 
-  void accumulate(MutableArrayRef<Value> sums, ArrayRef<Value> weights,
-                  ArrayRef<Value> activations) override {
-    for (auto [bytes, quad] : llvm::zip(weights, activations)) {
-      Value dwords = m.bitcast(bytes, sumType());
-      for (int64_t t = 0; t < 4; ++t) {
-        Value x = dwordSplat(m.shiftRightSigned(m.shiftLeft(quad, 24 - 8 * t), 24));
-        for (int64_t field = 0; field < fields; ++field) {
-          Value code = fields == 1 ? m.shiftRightSigned(m.shiftLeft(dwords, 24 - 8 * t), 24)
-                                   : m.bitAnd(m.shiftRight(dwords, 8 * t + format.bits * field),
-                                              (1 << format.bits) - 1);
-          sums[field] = m.addi(sums[field], m.muli(code, x));
-        }
+  void accumulate(MutableArrayRef<Value> sums, Value bytes, Value quad) override {
+    Value dwords = m.bitcast(bytes, sumType());
+    for (int64_t t = 0; t < 4; ++t) {
+      Value x = dwordSplat(m.shiftRightSigned(m.shiftLeft(quad, 24 - 8 * t), 24));
+      for (int64_t field = 0; field < fields; ++field) {
+        Value code = fields == 1 ? m.shiftRightSigned(m.shiftLeft(dwords, 24 - 8 * t), 24)
+                                 : m.bitAnd(m.shiftRight(dwords, 8 * t + format.bits * field),
+                                            (1 << format.bits) - 1);
+        sums[field] = m.addi(sums[field], m.muli(code, x));
       }
     }
   }
@@ -78,17 +75,15 @@ public:
       quad = m.bitcast(dwordSplat(quad), byteType());
     return quads;
   }
-  void accumulate(MutableArrayRef<Value> sums, ArrayRef<Value> weights,
-                  ArrayRef<Value> activations) override {
-    for (auto [bytes, x] : llvm::zip(weights, activations))
-      for (int64_t field = 0; field < fields; ++field) {
-        if (flipsActivations)
-          sums[field] = dot(sums[field], m.bitXor(x, -128), bytes);
-        else if (fields == 1)
-          sums[field] = dot(sums[field], m.bitXor(bytes, -128), x);
-        else
-          sums[field] = dot(sums[field], nestedMask(m, bytes, field, format.bits), x);
-      }
+  void accumulate(MutableArrayRef<Value> sums, Value bytes, Value x) override {
+    for (int64_t field = 0; field < fields; ++field) {
+      if (flipsActivations)
+        sums[field] = dot(sums[field], m.bitXor(x, -128), bytes);
+      else if (fields == 1)
+        sums[field] = dot(sums[field], m.bitXor(bytes, -128), x);
+      else
+        sums[field] = dot(sums[field], nestedMask(m, bytes, field, format.bits), x);
+    }
   }
   // Signed bytes are made unsigned by adding 128: to the activations of a single row (the row's
   // packed correction takes it off), else to the weights.
@@ -116,24 +111,20 @@ public:
       quad = m.bitcast(dwordSplat(quad), byteType());
     return quads;
   }
-  void accumulate(MutableArrayRef<Value> sums, ArrayRef<Value> weights,
-                  ArrayRef<Value> activations) override {
-    constexpr size_t mostPairs = 8;
-    for (int64_t field = 0; field < fields; ++field) {
-      Value pairs;
-      size_t added = 0;
-      for (auto [bytes, x] : llvm::zip(weights, activations)) {
-        Value product = fields == 1 ? signedPairs(bytes, x) : pairsOf(code(bytes, field), x);
-        if (fields == 1 || added == mostPairs) {
-          widen(sums[field], pairs);
-          pairs = Value();
-          added = 0;
-        }
-        pairs = pairs ? m.addi(pairs, product) : product;
-        ++added;
-      }
-      widen(sums[field], pairs);
+  void accumulate(MutableArrayRef<Value> sums, Value bytes, Value x) override {
+    if (fields == 1) {
+      sums[0] = addPartial(sums[0], signedPairs(bytes, x));
+      return;
     }
+    for (int64_t field = 0; field < fields; ++field) {
+      Value pairs = pairsOf(code(bytes, field), x);
+      sums[field] = sums[field] ? m.addi(sums[field], pairs) : pairs;
+    }
+  }
+  int64_t quadsPerBatch() const override { return fields == 1 ? 1 : 8; }
+  Value addPartial(Value sum, Value pairs) override {
+    Value ones = m.integer(pairType(), 1);
+    return m.addi(sum, intrinsic("llvm.x86.avx2.pmadd.wd", sumType(), {pairs, ones}));
   }
   int64_t sumFactor(int64_t) const override { return -format.codeOffset; }
   void finish(MutableArrayRef<Value>) override {}
@@ -151,11 +142,6 @@ private:
   Value signedPairs(Value bytes, Value x) {
     Value magnitude = intrinsic("llvm.x86.avx2.psign.b", byteType(), {bytes, bytes});
     return pairsOf(magnitude, intrinsic("llvm.x86.avx2.psign.b", byteType(), {x, bytes}));
-  }
-  void widen(Value &sum, Value pairs) {
-    if (pairs)
-      sum = m.addi(
-          sum, intrinsic("llvm.x86.avx2.pmadd.wd", sumType(), {pairs, m.integer(pairType(), 1)}));
   }
 };
 
@@ -176,22 +162,19 @@ public:
     }
     return quads;
   }
-  void accumulate(MutableArrayRef<Value> sums, ArrayRef<Value> weights,
-                  ArrayRef<Value> activations) override {
-    for (auto [bytes, x] : llvm::zip(weights, activations))
-      for (int64_t field = 0; field < fields; ++field) {
-        Value operand = nestedMask(m, bytes, field, format.bits);
-        bool isWholeByte = field == fields - 1;
-        StringRef name = "llvm.aarch64.neon.sdot.v4i32.v16i8";
-        if (fields > 1 && isWholeByte) {
-          // Without usdot the whole byte is read as signed after subtracting 128.
-          if (hasUnsigned)
-            name = "llvm.aarch64.neon.usdot.v4i32.v16i8";
-          else
-            operand = m.bitXor(operand, -128);
-        }
-        sums[field] = intrinsic(name, sumType(), {sums[field], operand, x});
+  void accumulate(MutableArrayRef<Value> sums, Value bytes, Value x) override {
+    for (int64_t field = 0; field < fields; ++field) {
+      Value operand = nestedMask(m, bytes, field, format.bits);
+      StringRef name = "llvm.aarch64.neon.sdot.v4i32.v16i8";
+      if (fields > 1 && field == fields - 1) {
+        // Without usdot the whole byte is read as signed after subtracting 128.
+        if (hasUnsigned)
+          name = "llvm.aarch64.neon.usdot.v4i32.v16i8";
+        else
+          operand = m.bitXor(operand, -128);
       }
+      sums[field] = intrinsic(name, sumType(), {sums[field], operand, x});
+    }
   }
   int64_t sumFactor(int64_t field) const override {
     int64_t factor = DotStrategy::sumFactor(field);

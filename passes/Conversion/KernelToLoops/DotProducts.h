@@ -30,10 +30,14 @@ public:
   // i32, `first` an index of it.
   virtual llvm::SmallVector<mlir::Value> activations(mlir::Value codes, mlir::Value first,
                                                      int64_t count);
-  // sums[field] += Σ_q weights[q] · activations[q]; weights are partLanes · 4 bytes as they lie.
-  virtual void accumulate(llvm::MutableArrayRef<mlir::Value> sums,
-                          llvm::ArrayRef<mlir::Value> weights,
-                          llvm::ArrayRef<mlir::Value> activations) = 0;
+  // Quads that are added to partial sums of their own before these are added to the sums; 1: there
+  // are no partial sums. A power of two.
+  virtual int64_t quadsPerBatch() const { return 1; }
+  // sums[field] += weights · activations of one quad; weights are partLanes · 4 bytes as they lie.
+  // Sums are partial sums, null at first, where there are batches.
+  virtual void accumulate(llvm::MutableArrayRef<mlir::Value> sums, mlir::Value weights,
+                          mlir::Value activations) = 0;
+  virtual mlir::Value addPartial(mlir::Value sum, mlir::Value partial) { return partial; }
   // Accumulators of `field` begin at this multiple of the activations' sum …
   virtual int64_t sumFactor(int64_t field) const;
   // … or, channel-wise, at the packed correction −128·Σₖ w of the row.

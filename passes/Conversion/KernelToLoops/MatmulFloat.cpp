@@ -31,10 +31,9 @@ public:
     sums = forEachUnrolled(
         m, depth, unroll, sums, [&](Value first, int64_t count, ValueRange carried) {
           SmallVector<Value> next(carried);
-          if (rows.size() == 1)
-            prefetchStream(m, op.getWeights(),
-                           m.muli(m.addi(base, m.muli(first, panelWidth)), elementBytes),
-                           count * panelWidth * elementBytes);
+          prefetchStream(m, op.getWeights(),
+                         m.muli(m.addi(base, m.muli(first, panelWidth)), elementBytes),
+                         count * panelWidth * elementBytes);
           for (int64_t i = 0; i < count; ++i)
             step(m.addi(first, i), base, rows, from, to, next);
           return next;

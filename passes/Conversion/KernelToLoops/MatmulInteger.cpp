@@ -42,9 +42,11 @@ private:
   SmallVector<Value> channelWise(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to);
   SmallVector<Value> groupWise(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to);
   Value toFloat(Value sums) { return arith::SIToFPOp::create(m.b, m.f32s(dot.partLanes), sums); }
-  // Quads an iteration takes: enough to cover latencies with four registers, few enough to stay
-  // small with many.
-  int64_t unrollFor(ArrayRef<Value> rows) const { return rows.size() == 1 ? 4 : 2; }
+  // Quads an iteration takes. With several rows more than one makes LLVM hold more activations at
+  // once than there are registers.
+  int64_t unrollFor(ArrayRef<Value> rows) const {
+    return std::max<int64_t>(rows.size() == 1 ? 4 : 1, dot.quadsPerBatch());
+  }
 
   VectorMath &m;
   MatmulIntegerOp op;
@@ -87,23 +89,30 @@ void IntegerPanel::quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<V
   for (Value row : rows)
     x.push_back(dot.activations(codes, m.addi(m.muli(row, padded / 4), firstQuad), count));
   VectorType partType = VectorType::get(4 * dot.partLanes, m.b.getI8Type());
-  for (int64_t unit = from; unit < to; ++unit)
-    for (int64_t part = 0; part < parts; ++part) {
-      SmallVector<Value> weights;
-      for (int64_t q = 0; q < count; ++q)
-        weights.push_back(
-            m.loadAs(partType, op.getWeights(),
-                     m.addi(bytes, (q * units + unit) * unitBytes + part * 4 * dot.partLanes)));
-      for (size_t r = 0; r < rows.size(); ++r) {
-        SmallVector<Value> own;
-        size_t first = (r * (to - from) + unit - from) * slotsPerUnit() + part;
-        for (int64_t field = 0; field < fields; ++field)
-          own.push_back(sums[first + field * parts]);
-        dot.accumulate(own, weights, x[r]);
-        for (int64_t field = 0; field < fields; ++field)
-          sums[first + field * parts] = own[field];
-      }
-    }
+  // In the order of memory, which hardware prefetchers follow.
+  int64_t batch = std::min(count, dot.quadsPerBatch());
+  for (int64_t begin = 0; begin < count; begin += batch) {
+    bool isPartial = dot.quadsPerBatch() > 1;
+    SmallVector<Value> partial(isPartial ? sums.size() : 0);
+    MutableArrayRef<Value> into = isPartial ? MutableArrayRef<Value>(partial) : sums;
+    for (int64_t q = begin; q < std::min(count, begin + batch); ++q)
+      for (int64_t unit = from; unit < to; ++unit)
+        for (int64_t part = 0; part < parts; ++part) {
+          int64_t offset = (q * units + unit) * unitBytes + part * 4 * dot.partLanes;
+          Value weights = m.loadAs(partType, op.getWeights(), m.addi(bytes, offset));
+          for (size_t r = 0; r < rows.size(); ++r) {
+            SmallVector<Value> own;
+            size_t first = (r * (to - from) + unit - from) * slotsPerUnit() + part;
+            for (int64_t field = 0; field < fields; ++field)
+              own.push_back(into[first + field * parts]);
+            dot.accumulate(own, weights, x[r][q]);
+            for (int64_t field = 0; field < fields; ++field)
+              into[first + field * parts] = own[field];
+          }
+        }
+    for (size_t i = 0; i < partial.size(); ++i)
+      sums[i] = dot.addPartial(sums[i], partial[i]);
+  }
 }
 
 void IntegerPanel::finishSums(MutableArrayRef<Value> sums) {
@@ -123,15 +132,27 @@ SmallVector<Value> IntegerPanel::channelWise(Value panel, ArrayRef<Value> rows, 
   int64_t quadBytes = panelWidth * format.bits / 2;
   Value base = m.muli(panel, panelBytes(format.format, op.getColumns()));
   SmallVector<Value> sums = initialSums(panel, rows, m.index(0), from, to);
+  // The four accumulators of a single row in wide registers would wait for each other: quads take
+  // turns between two sets.
+  size_t size = sums.size(), sets = rows.size() == 1 && parts == 1 ? 2 : 1;
+  sums.append((sets - 1) * size, m.integer(dot.sumType(), 0));
   sums = forEachUnrolled(m, padded / 4, unrollFor(rows), sums,
                          [&](Value quad, int64_t count, ValueRange carried) {
                            SmallVector<Value> next(carried);
                            Value bytes = m.addi(base, m.muli(quad, quadBytes));
-                           if (rows.size() == 1)
-                             prefetchStream(m, op.getWeights(), bytes, count * quadBytes);
-                           quads(bytes, quad, count, rows, from, to, next);
+                           prefetchStream(m, op.getWeights(), bytes, count * quadBytes);
+                           if (sets == 1) {
+                             quads(bytes, quad, count, rows, from, to, next);
+                             return next;
+                           }
+                           for (int64_t i = 0; i < count; ++i)
+                             quads(m.addi(bytes, i * quadBytes), m.addi(quad, i), 1, rows, from, to,
+                                   MutableArrayRef<Value>(next).slice(i % sets * size, size));
                            return next;
                          });
+  for (size_t i = 0; sets == 2 && i < size; ++i)
+    sums[i] = m.addi(sums[i], sums[size + i]);
+  sums.truncate(size);
   finishSums(sums);
 
   Value scales = m.viewBytes(op.getWeights(), m.b.getF32Type());
@@ -163,11 +184,10 @@ SmallVector<Value> IntegerPanel::groupWise(Value panel, ArrayRef<Value> rows, in
     SmallVector<Value> next(carried);
     Value start = m.addi(base, m.muli(number, blockBytes));
     SmallVector<Value> sums = initialSums(panel, rows, number, from, to);
-    if (rows.size() == 1)
-      prefetchStream(m, op.getWeights(), start, blockBytes);
+    prefetchStream(m, op.getWeights(), start, blockBytes);
     Value firstQuad = m.muli(number, group / 4);
-    for (int64_t quad = 0; quad < group / 4; quad += 4)
-      quads(m.addi(start, quad * quadBytes), m.addi(firstQuad, quad), 4, rows, from, to, sums);
+    for (int64_t quad = 0, step = 8; quad < group / 4; quad += step)
+      quads(m.addi(start, quad * quadBytes), m.addi(firstQuad, quad), step, rows, from, to, sums);
     finishSums(sums);
     Value scales = m.divi(m.addi(start, codeBytes), 2);
     size_t i = 0;
@@ -207,7 +227,7 @@ struct TileShape {
 TileShape tileShape(const WeightFormatInfo &format, const TargetInfo &target, int64_t units) {
   bool isGrouped = format.group != 0;
   if (target.wideRegisters() >= 32)
-    return {isGrouped ? 3 : 6, units};
+    return {isGrouped ? 2 : 5, units};
   switch (format.bits) {
   case 8:
     return {isGrouped ? 2 : 4, 1};

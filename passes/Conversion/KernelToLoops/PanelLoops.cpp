@@ -106,14 +106,14 @@ void storePanel(VectorMath &m, Value out, Value panel, ArrayRef<PanelPiece> piec
 }
 
 void prefetchStream(VectorMath &m, Value bytes, Value offset, int64_t length) {
-  constexpr int64_t line = 64, near = 768, far = 8192;
-  constexpr unsigned firstCache = 3, secondCache = 2;
-  for (int64_t i = 0; i < length; i += line) {
-    memref::PrefetchOp::create(m.b, bytes, ValueRange{m.addi(offset, i + far)}, /*isWrite=*/false,
-                               secondCache, /*isDataCache=*/true);
-    memref::PrefetchOp::create(m.b, bytes, ValueRange{m.addi(offset, i + near)}, /*isWrite=*/false,
-                               firstCache, /*isDataCache=*/true);
-  }
+  // Two pages ahead, to the second cache, every other line: enough to carry hardware prefetchers
+  // over page borders (they fetch neighbours themselves), too little to get in their way. More
+  // hints, or hints to the first cache, cost up to 40 % on some machines (docs/performance.md).
+  constexpr int64_t stride = 128, ahead = 8192;
+  constexpr unsigned secondCache = 2;
+  for (int64_t i = 0; i < length; i += stride)
+    memref::PrefetchOp::create(m.b, bytes, ValueRange{m.addi(offset, i + ahead)},
+                               /*isWrite=*/false, secondCache, /*isDataCache=*/true);
 }
 
 Value flatten(VectorMath &m, Value memref) {

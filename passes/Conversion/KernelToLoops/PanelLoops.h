@@ -30,8 +30,7 @@ struct PanelPiece {
 void storePanel(VectorMath &m, mlir::Value out, mlir::Value panel,
                 llvm::ArrayRef<PanelPiece> pieces);
 
-// Hints for a stream of weights: what is `near` bytes ahead to the first cache, `far` bytes ahead
-// to the second. The hardware's own prefetcher stops at page borders.
+// Hints that a stream of weights, of which `length` bytes at `offset` are read now, goes on.
 void prefetchStream(VectorMath &m, mlir::Value bytes, mlir::Value offset, int64_t length);
 
 // A memref of any rank as one dimension.
