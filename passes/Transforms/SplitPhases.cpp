@@ -1,7 +1,8 @@
 // gemma-split-phases: prefill and decode are separate programs over the same weights and caches.
 // Prefill returns nothing, so all that feeds no cache is dead: for E models the layers that share K
-// and V (20 of 35 in E2B) and the head. Exact by construction: only operations without effects and
-// without users are erased.
+// and V (20 of 35 in E2B) and the head. Exact: only what no cache write depends on is erased
+// (ModelGraph).
+#include "passes/Analysis/ModelGraph.h"
 #include "passes/Passes.h"
 
 using namespace mlir;
@@ -21,17 +22,18 @@ func::FuncOp cloneProgram(func::FuncOp forward, StringRef name, int64_t rows) {
   return program;
 }
 
-// An operation feeds a cache when it writes one or its results do; attention reads one, which
-// nobody observes.
-int64_t eraseDeadOperations(func::FuncOp program) {
+// What no cache write depends on is dead in prefill.
+int64_t eraseWhatFeedsNoCache(func::FuncOp program) {
+  SmallVector<Operation *> writes;
+  for (auto append : program.getOps<gemma::AppendKvOp>())
+    writes.push_back(append);
+  llvm::DenseSet<Operation *> needed = ModelGraph(program).feeding(writes);
   int64_t erased = 0;
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(program.front()))) {
-    bool writes = isa<gemma::AppendKvOp, func::ReturnOp>(op);
-    if (!writes && op.use_empty()) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(program.front())))
+    if (!needed.contains(&op) && !isa<func::ReturnOp>(op)) {
       op.erase();
       ++erased;
     }
-  }
   return erased;
 }
 
@@ -57,7 +59,7 @@ struct SplitPhases : impl::SplitPhasesBase<SplitPhases> {
     returnOp->setOperands({});
     prefillProgram.setFunctionType(
         FunctionType::get(&getContext(), prefillProgram.getArgumentTypes(), {}));
-    skipped += eraseDeadOperations(prefillProgram);
+    skipped += eraseWhatFeedsNoCache(prefillProgram);
     cloneProgram(forward, "decode", 1);
     cloneProgram(forward, "score", score);
     forward.erase();
