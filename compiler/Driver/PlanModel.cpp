@@ -113,7 +113,7 @@ private:
     } else if (shape.role == "per_layer_table") {
       auto [placement, format] = *parseTableOption(chosen(item).format);
       plan.tables = placement;
-      plan.tableCacheRows = placement == TablePlacement::Storage ? choice.tableCacheRows : 0;
+      plan.tableCacheRows = choice.tableCacheRows; // also in memory: an edit may move the table
       tensor.format = format;
       tensor.placement = std::string(name(placement));
       tensor.bytes = tableRowBytes(model, format) * model.perLayerVocabulary;

@@ -88,7 +88,7 @@ struct Plan {
   KvFormat localK = KvFormat::F16, localV = KvFormat::F16, globalK = KvFormat::F16,
            globalV = KvFormat::F16;
   TablePlacement tables = TablePlacement::None;
-  int64_t tableCacheRows = 0; // TablePlacement::Storage: slots of the runtime's row cache
+  int64_t tableCacheRows = 0; // slots of the row cache, used under TablePlacement::Storage
   int64_t prefillChunk = 128, scoreChunk = 16;
 
   MemoryAccount memory;

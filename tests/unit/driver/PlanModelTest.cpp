@@ -210,6 +210,17 @@ TEST_F(PlanModel, APlanSurvivesItsTextAndItsReplay) {
   EXPECT_EQ(replayed->localCapacity, first.localCapacity);
 }
 
+TEST_F(PlanModel, APlanWithItsTableInMemorySurvivesToo) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 20000000000;
+  Plan first = plan();
+  ASSERT_EQ(first.tables, TablePlacement::Memory);
+  llvm::Expected<Plan> replayed =
+      replayPlan(request, llvm::cantFail(parsePlan(planText(first), "t")));
+  ASSERT_TRUE(bool(replayed)) << llvm::toString(replayed.takeError());
+  EXPECT_EQ(planText(*replayed), planText(first));
+}
+
 TEST_F(PlanModel, EditedPlansAreTakenOrRefusedWithTheReason) {
   load("gemma-4-E2B", "pixel9");
   options.budgetBytes = 1000000000;
