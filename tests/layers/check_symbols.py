@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Layer test: what ships needs libc and libm alone.
 
-check_symbols.py [--static] FILE…: `readelf -d` of programs must name no other library, and no file (program or archive) may leave symbols of LLVM,
-protobuf, TBB, the C++ library, its allocation or its exceptions undefined. --static: the programs may name no library at all.
+check_symbols.py [--static | --freestanding] FILE…: `readelf -d` of programs must name no other library, and no file (program or archive) may leave symbols of LLVM,
+protobuf, TBB, the C++ library, its allocation or its exceptions undefined. --static: the programs may name no library at all. --freestanding: archives may leave
+nothing undefined but the four memory functions that every C compiler asks for.
 """
 import re
 import subprocess
@@ -18,7 +19,10 @@ def run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def check(path, static):
+MEMORY_FUNCTIONS = {"memcpy", "memmove", "memset", "memcmp"}
+
+
+def check(path, static, freestanding):
     faults = []
     with open(path, "rb") as file:
         archive = file.read(8) == b"!<arch>\n"
@@ -36,6 +40,8 @@ def check(path, static):
         undefined = [name for name in undefined if name not in defined]
     if not undefined and not static:
         faults.append(f"{path}: has no undefined symbol, so nothing was checked")
+    if freestanding:
+        faults += [f"{path}: needs {name}, which only a C library has" for name in sorted(set(undefined) - MEMORY_FUNCTIONS)]
     for name in sorted(set(undefined)):
         if BANNED_SYMBOLS.match(name):
             faults.append(f"{path}: needs symbol {name}")
@@ -46,6 +52,6 @@ if __name__ == "__main__":
     files = [a for a in sys.argv[1:] if not a.startswith("--")]
     if not files:
         sys.exit(f"usage: {sys.argv[0]} [--static] FILE…")
-    faults = [fault for path in files for fault in check(path, "--static" in sys.argv)]
+    faults = [fault for path in files for fault in check(path, "--static" in sys.argv, "--freestanding" in sys.argv)]
     print("\n".join(faults) if faults else f"{len(files)} files need libc and libm alone")
     sys.exit(1 if faults else 0)

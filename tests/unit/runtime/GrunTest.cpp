@@ -37,6 +37,46 @@ Finished run(const std::string &command, const std::string &input = "") {
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text(out), text(err)};
 }
 
+// Checks a value against the part of JSON Schema that docs/*.schema.json use; the first fault, or
+// "".
+std::string conforms(const llvm::json::Value &value, const Object &schema, const std::string &at) {
+  auto hasType = [&](llvm::StringRef type) {
+    return (type == "object" && value.getAsObject()) || (type == "array" && value.getAsArray()) ||
+           (type == "string" && value.getAsString()) ||
+           (type == "integer" && value.getAsInteger()) ||
+           (type == "number" && value.getAsNumber()) || (type == "null" && value.getAsNull());
+  };
+  if (const llvm::json::Value *type = schema.get("type")) {
+    bool fits = type->getAsString() && hasType(*type->getAsString());
+    if (const llvm::json::Array *types = type->getAsArray())
+      for (const llvm::json::Value &one : *types)
+        fits |= hasType(*one.getAsString());
+    if (!fits)
+      return at + " has another type";
+  }
+  if (const llvm::json::Array *values = schema.getArray("enum"))
+    if (llvm::find(*values, value) == values->end())
+      return at + " is none of its values";
+  if (const Object *object = value.getAsObject()) {
+    for (const llvm::json::Value &key : *schema.getArray("required"))
+      if (!object->get(*key.getAsString()))
+        return at + " lacks " + key.getAsString()->str();
+    for (const auto &[key, member] : *object) {
+      const Object *part = schema.getObject("properties")->getObject(key);
+      if (!part)
+        return at + " has " + key.str() + ", which is not described";
+      if (std::string fault = conforms(member, *part, at + "." + key.str()); !fault.empty())
+        return fault;
+    }
+  }
+  if (const llvm::json::Array *array = value.getAsArray())
+    if (const Object *items = schema.getObject("items"))
+      for (const llvm::json::Value &item : *array)
+        if (std::string fault = conforms(item, *items, at + "[]"); !fault.empty())
+          return fault;
+  return "";
+}
+
 class GrunTest : public testing::Test {
 protected:
   std::string model(const FakeModelOptions &options = {}) {
@@ -244,6 +284,26 @@ TEST_F(GrunTest, BenchReportsSpeedAndMemory) {
   EXPECT_EQ(result.getObject("predicted")->getNumber("decode_tokens_per_second"), 12.5);
   EXPECT_EQ(grun("--bench --prompt-tokens 60 --decode-tokens 10").code, 1);
   EXPECT_EQ(grun("--bench").code, 0); // defaults are cut to the context
+}
+
+TEST_F(GrunTest, JsonIsWhatTheSchemasDescribe) {
+  std::string path = test::temporaryPath("schema.txt");
+  std::vector<uint8_t> book;
+  for (int i = 0; i < 400; ++i)
+    book.push_back(uint8_t('a' + i % 23));
+  test::writeFile(path, book);
+  const std::pair<const char *, std::string> cases[] = {
+      {"generation", "-p Hello -n 3"},
+      {"generation", "--chat -p Hello -n 0"},
+      {"bench", "--bench"},
+      {"perplexity", "--perplexity " + path + " --window 16"},
+      {"tokenize", "--tokenize " + path},
+      {"logits", "--logits --tokens 2,3"}};
+  for (const auto &[name, arguments] : cases) {
+    std::string schemaPath = std::string(GC_TEST_DATA_DIR) + "/../../docs/" + name + ".schema.json";
+    llvm::json::Value schema = llvm::cantFail(llvm::json::parse(text(schemaPath)));
+    EXPECT_EQ(conforms(json(arguments), *schema.getAsObject(), name), "");
+  }
 }
 
 TEST_F(GrunTest, VerifiesFiles) {

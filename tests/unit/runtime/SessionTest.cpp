@@ -385,3 +385,6 @@ TEST_F(SessionTest, StatusesHaveTexts) {
 
 } // namespace
 } // namespace gcompile
+
+extern "C" int publicHeaderIsC11(void);
+TEST(PublicHeader, ServesAProgramInC) { EXPECT_TRUE(publicHeaderIsC11()); }
