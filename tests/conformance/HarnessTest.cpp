@@ -72,5 +72,59 @@ func.func private @kernel(%begin: index, %end: index) attributes {kernel.functio
   EXPECT_NE(toString(kernel.takeError()).find("elsewhere"), std::string::npos);
 }
 
+llvm::Error linkOf(const char *source) {
+  return CompiledKernel::compile(source, "kernel", "x86-64-v3").takeError();
+}
+
+TEST(LinkImage, RefusesWritableData) {
+  llvm::Error error = linkOf(R"(
+llvm.mlir.global internal @counter(1 : i64) : i64
+llvm.func @kernel(%begin: i64, %end: i64) {
+  %address = llvm.mlir.addressof @counter : !llvm.ptr
+  %old = llvm.load volatile %address : !llvm.ptr -> i64
+  %new = llvm.add %old, %begin : i64
+  llvm.store volatile %new, %address : i64, !llvm.ptr
+  llvm.return
+})");
+  EXPECT_NE(toString(std::move(error)).find("writable"), std::string::npos);
+}
+
+TEST(LinkImage, RefusesPointersInConstants) {
+  // The table's entry is the address of a function: known only where the image is mapped.
+  llvm::Error error = linkOf(R"(
+llvm.func internal @target() attributes {passthrough = ["noinline"]} { llvm.return }
+llvm.mlir.global internal constant @table() : !llvm.ptr {
+  %address = llvm.mlir.addressof @target : !llvm.ptr
+  llvm.return %address : !llvm.ptr
+}
+llvm.func @kernel(%begin: i64, %end: i64) {
+  %address = llvm.mlir.addressof @table : !llvm.ptr
+  %function = llvm.load volatile %address : !llvm.ptr -> !llvm.ptr
+  llvm.call %function() : !llvm.ptr, () -> ()
+  llvm.return
+})");
+  std::string text = toString(std::move(error));
+  EXPECT_TRUE(text.find("relocation") != std::string::npos ||
+              text.find("writable") != std::string::npos)
+      << text;
+}
+
+TEST(LinkImage, RefusesWhatIsNoObject) {
+  auto image = linkImage("not an object", {"kernel"});
+  EXPECT_NE(toString(image.takeError()).find("failed"), std::string::npos);
+}
+
+TEST(KernelToLoops, RefusesSumsThatDoNotFit) {
+  llvm::Error error = linkOf(R"(
+func.func private @kernel(%c: memref<1x65600xi8>, %s: memref<1x1xf32>, %u: memref<1x1xi32>,
+    %w: memref<2099456xi8>, %y: memref<1x64xf32>, %rows: index, %begin: index, %end: index)
+    attributes {kernel.function} {
+  kernel.matmul_integer %c, %s, %u, %w outs(%y) rows %rows {format = "w4", columns = 65600}
+      : memref<1x65600xi8>, memref<1x1xf32>, memref<1x1xi32>, memref<2099456xi8>, memref<1x64xf32>
+  return
+})");
+  EXPECT_EQ(toString(std::move(error)), "lowering failed");
+}
+
 } // namespace
 } // namespace gcompile::test

@@ -227,7 +227,7 @@ struct TileShape {
 TileShape tileShape(const WeightFormatInfo &format, const TargetInfo &target, int64_t units) {
   bool isGrouped = format.group != 0;
   if (target.wideRegisters() >= 32)
-    return {isGrouped ? 2 : 5, units};
+    return {isGrouped ? 2 : 4, units};
   switch (format.bits) {
   case 8:
     return {isGrouped ? 2 : 4, 1};
