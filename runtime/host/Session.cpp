@@ -385,6 +385,15 @@ gc_status gc_get_memory(const gc_model *model, const gc_session *session, gc_mem
     memory->tables = session->table.resident();
     memory->kv_cache = residentBytes(session->caches.data(), session->caches.bytes());
     memory->activations = residentBytes(session->arena.data(), session->arena.bytes());
+    // Rings are longer than their windows, so that a whole chunk can be in flight; the plan counts
+    // those rows as activations, wherever they lie in the caches.
+    const gc_manifest &m = model->manifest();
+    if (m.planned_kv_cache && m.planned_kv_cache < m.kv_bytes) {
+      uint64_t chunkRows = m.kv_bytes - m.planned_kv_cache;
+      chunkRows = uint64_t(double(memory->kv_cache) / double(m.kv_bytes) * double(chunkRows));
+      memory->kv_cache -= chunkRows;
+      memory->activations += chunkRows;
+    }
   } else if (a.table && model->manifest().table_placement == GC_TABLE_MEMORY) {
     memory->tables = residentBytes(a.data + a.table->offset, a.table->bytes);
   }
