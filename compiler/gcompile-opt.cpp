@@ -5,12 +5,14 @@
 #include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
 #include "passes/Pipelines.h"
+#include "targets/CodegenPipeline.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   gcompile::registerModelDialects(registry);
   gcompile::registerGcompilePasses();
   gcompile::registerPipelines();
+  gcompile::registerCodegenPipeline();
   mlir::registerTransformsPasses();
   mlir::bufferization::registerBufferizationPasses();
   return mlir::asMainReturnCode(

@@ -7,6 +7,7 @@
 #include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "passes/Transforms/ApplyPlan.h"
+#include "targets/CodegenPipeline.h"
 #include "targets/Common/EmitMachineCode.h"
 #include "targets/TargetRegistry.h"
 
@@ -21,8 +22,8 @@ struct VariantIsa {
   gc_isa isa;
 };
 constexpr VariantIsa variantIsas[] = {
-    {"x86-64-v3", "x86_64", GC_ISA_X86_64_V3},
-    {"x86-64-vnni", "x86_64", GC_ISA_X86_64_VNNI},
+    {"x86-64-v3", "x86-64", GC_ISA_X86_64_V3},
+    {"x86-64-vnni", "x86-64", GC_ISA_X86_64_VNNI},
     {"aarch64-neon", "aarch64", GC_ISA_AARCH64_NEON},
     {"aarch64-dotprod", "aarch64", GC_ISA_AARCH64_DOTPROD},
     {"aarch64-i8mm", "aarch64", GC_ISA_AARCH64_I8MM},
@@ -154,11 +155,8 @@ llvm::Expected<VariantModule> lowerForVariant(const LoweredModel &model, Backend
       parseSourceString<ModuleOp>(print(*model.module), ParserConfig(result.context.get()));
   if (!result.module)
     return llvm::createStringError("the lowered module does not read back (a bug)");
-  (*result.module)
-      ->setAttr(kernel::targetAttrName, targetAttr(result.context.get(), *target.variant));
   PassManager manager(result.context.get());
-  target.backend->addKernelLowering(manager);
-  manager.addPass(createLowerPrograms());
+  buildCodegenPipeline(manager, target);
   if (llvm::Error error =
           run(manager, *result.module, "code generation for " + std::string(target.variant->name)))
     return std::move(error);

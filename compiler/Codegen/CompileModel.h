@@ -73,7 +73,7 @@ llvm::Expected<CompiledVariant> emitVariant(const LoweredModel &model, llvm::Str
 llvm::Expected<std::string> emitText(const LoweredModel &model, llvm::StringRef variant,
                                      llvm::StringRef kind);
 
-// The variants of an architecture (`x86_64`, `aarch64`), simplest first.
+// The variants of an architecture (`x86-64`, `aarch64`), simplest first.
 std::vector<std::string> variantsOf(llvm::StringRef architecture);
 
 } // namespace gcompile

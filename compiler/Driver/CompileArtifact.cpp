@@ -34,8 +34,7 @@ static void inParallel(int64_t jobs, size_t tasks, Task task) {
 }
 
 llvm::Expected<std::vector<std::string>> variantsFor(const DeviceProfile &profile) {
-  std::string family = profile.architecture == "x86-64" ? "x86_64" : profile.architecture;
-  std::vector<std::string> names = variantsOf(family);
+  std::vector<std::string> names = variantsOf(profile.architecture);
   if (names.empty())
     return llvm::createStringError("target '" + profile.name + "' (" + profile.architecture +
                                    ") can be planned; whole programs are not compiled for it yet");
