@@ -152,16 +152,19 @@ void printJson(const Run &run, const Measured &m) {
 void printTable(const Run &run, const Measured &m) {
   printf("%s for %s, %s code, %d threads\n\n", run.info.name, run.info.target, run.info.isa,
          gc_session_threads(run.session));
-  printf("speed                    measured (median, range)         predicted\n");
-  printf("prefill, %6d tokens  %9.1f/s (%.1f to %.1f)  %14.1f/s\n", m.promptTokens,
-         m.prefillRate.median(), m.prefillRate.lowest(), m.prefillRate.highest(),
-         run.info.predicted_prefill_tokens_per_second);
-  printf("decode,  %6d tokens  %9.1f/s (%.1f to %.1f)  %14.1f/s\n", m.decodeTokens,
-         m.decodeRate.median(), m.decodeRate.lowest(), m.decodeRate.highest(),
-         run.info.predicted_decode_tokens_per_second);
-  printf("first token              %9.4f s, cold %.4f s, opened in %.4f s\n",
+  auto speed = [](const char *name, int32_t tokens, const Samples &rate, double predicted) {
+    char range[64], expected[32] = "-"; // not predicted
+    snprintf(range, sizeof range, "(%.1f to %.1f)", rate.lowest(), rate.highest());
+    if (predicted > 0)
+      snprintf(expected, sizeof expected, "%.1f/s", predicted);
+    printf("%-8s %6d tokens %9.1f/s %-22s %12s\n", name, tokens, rate.median(), range, expected);
+  };
+  printf("speed                   measured (median, range)       predicted\n");
+  speed("prefill,", m.promptTokens, m.prefillRate, run.info.predicted_prefill_tokens_per_second);
+  speed("decode,", m.decodeTokens, m.decodeRate, run.info.predicted_decode_tokens_per_second);
+  printf("first token             %9.4f s, cold %.4f s, opened in %.4f s\n",
          m.firstTokenSeconds.median(), m.coldFirstTokenSeconds, run.loadSeconds);
-  printf("reading memory           %9.2f GB/s; decode reads its weights at %.0f %% of that\n\n",
+  printf("reading memory          %9.2f GB/s; decode reads its weights at %.0f %% of that\n\n",
          m.readBandwidth * 1e-9, 100 * bandwidthShare(run, m));
   printf("memory, MB       measured     planned\n");
   gc_memory planned = plannedMemory(run.info);
