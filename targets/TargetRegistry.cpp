@@ -1,5 +1,6 @@
 #include "targets/TargetRegistry.h"
 #include "targets/AArch64/AArch64Backend.h"
+#include "targets/Hexagon/HexagonBackend.h"
 #include "targets/NVPTX/NvptxBackend.h"
 #include "targets/X86/X86Backend.h"
 
@@ -8,8 +9,8 @@
 namespace gcompile {
 
 llvm::ArrayRef<const TargetBackend *> targetBackends() {
-  static const TargetBackend *const backends[] = {&x86Backend(), &aarch64Backend(),
-                                                  &nvptxBackend()};
+  static const TargetBackend *const backends[] = {&x86Backend(), &aarch64Backend(), &nvptxBackend(),
+                                                  &hexagonBackend()};
   return backends;
 }
 

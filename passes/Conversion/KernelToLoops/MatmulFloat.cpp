@@ -85,9 +85,9 @@ LogicalResult emit(OpBuilder &builder, MatmulFloatOp op, TaskRange tasks,
   VectorMath m(builder, op.getLoc());
   FloatPanel panels(m, op, *parseWeightFormat(op.getFormat()));
   int64_t capacity = cast<MemRefType>(op.getOuts().getType()).getDimSize(0);
-  constexpr int64_t rowTile = 6;
   // Six rows of 64 outputs fill 24 of 32 wide registers; smaller machines take 16 outputs at a
-  // time.
+  // time, and those that hold next to nothing take few rows, for the sake of less code.
+  int64_t rowTile = target.wideRegisters() >= 8 ? 6 : 2;
   int64_t tileVectors = target.wideRegisters() >= 32 ? panelVectors : 1;
   m.forEach(tasks.begin, tasks.end, 1, [&](Value panel) {
     forEachRowTile(m, op.getRows(), capacity, rowTile, [&](ArrayRef<Value> rows) {
