@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Random micro models of the E series: logits of every position of every text case, and greedy continuations, equal the reference's."""
+"""Random micro models of the E series and of the dense members (K = V layers included): logits of every position of every text case, and greedy continuations, equal the reference's."""
 import json
 import os
 
 import gc_e2e as gc
 
 report = gc.Report()
-for member in ("e2b-like", "e4b-like"):
+for member in ("e2b-like", "e4b-like", "12b-unified-like", "31b-dense-like"):
     model = f"conformance/{member}"
     with open(os.path.join(gc.DATA, model, "goldens.json"), encoding="utf-8") as file:
         cases = json.load(file)["cases"]
@@ -20,9 +20,11 @@ for member in ("e2b-like", "e4b-like"):
         if "greedy" in case:
             report.equal(f"{member} {name}: greedy", gc.generate(artifact, case["input_ids"], len(case["greedy"])), case["greedy"])
 
-tensors, _ = gc.read_safetensors(os.path.join(gc.DATA, "conformance-f32", "E", "golden.safetensors"))
-artifact = gc.reference("conformance-f32/E", context=64)
-ids = list(gc.values(tensors["ids"]))
-worst, where = gc.worst_difference(gc.logits(artifact, ids), gc.rows(tensors["logits"]))
-report.at_most(f"conformance-f32/E ({len(ids)} tokens): logits", worst, 1e-3, where)
+for member in ("E", "dense", "unified"):
+    model = f"conformance-f32/{member}"
+    tensors, _ = gc.read_safetensors(os.path.join(gc.DATA, model, "golden.safetensors"))
+    artifact = gc.reference(model, context=64)
+    ids = list(gc.values(tensors["ids"]))
+    worst, where = gc.worst_difference(gc.logits(artifact, ids), gc.rows(tensors["logits"]))
+    report.at_most(f"{model} ({len(ids)} tokens): logits", worst, 1e-3, where)
 report.finish()
