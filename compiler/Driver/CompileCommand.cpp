@@ -63,8 +63,6 @@ static int64_t tokenizerBytes(const ImportedModel &model) {
 static llvm::Error addWeightFacts(const Candidate &candidate, const CompilerInvocation &options,
                                   PlanRequest &request) {
   const ImportedModel &model = candidate.model;
-  bool allFixed = llvm::any_of(options.weightFormats,
-                               [](const FormatRule &rule) { return rule.pattern == "*"; });
   std::vector<MeasureItem> items;
   std::vector<std::string> names;
   for (const TensorSpec &spec : expectedTextTensors(model.config)) {
@@ -84,8 +82,7 @@ static llvm::Error addWeightFacts(const Candidate &candidate, const CompilerInvo
     items.push_back(std::move(item));
     names.push_back(spec.name);
   }
-  if (allFixed) // nothing to choose: the prior is good enough for the report
-    return llvm::Error::success();
+  // Also when the user fixed every format: a replayed plan has to give the same figures.
   MeasureOptions measure;
   measure.sampleRows = 16;
   measure.jobs = unsigned(options.jobs);
