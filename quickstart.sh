@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # From a fresh Debian 12 to a model that talks: installs packages, builds gcompile and grun, compiles the bundled tiny model for
 # this machine under a budget, prints the plan and answers a question. Safe to run again; the second run takes seconds.
-#   ./quickstart.sh [QUESTION]          BUDGET=16MB ./quickstart.sh "What is the capital of France?"
+#   ./quickstart.sh [QUESTION]          BUDGET=8MB ./quickstart.sh "What is the capital of France?"
 set -euo pipefail
 cd "$(dirname "$0")"
 . .ci/packages.sh
 
 question=${1:-What is 7 + 5?}
-budget=${BUDGET:-16MB}
+budget=${BUDGET:-10MB}
 model=tests/data/gemma4-tiny
 programs=build/release/bin
 artifact=build/release/gemma4-tiny-host.gpk
