@@ -20,7 +20,7 @@ function(gc_add_unit_test)
     target_link_libraries(${A_NAME} PRIVATE gc_mlir)
   endif()
   set_target_properties(${A_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/bin)
-  gtest_discover_tests(${A_NAME} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 WORKING_DIRECTORY ${PROJECT_BINARY_DIR}
+  gtest_discover_tests(${A_NAME} NO_PRETTY_VALUES DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 WORKING_DIRECTORY ${PROJECT_BINARY_DIR}
     TEST_PREFIX "unit." PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()
 

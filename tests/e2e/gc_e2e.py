@@ -114,12 +114,14 @@ def compiled(model, *options):
     return output
 
 
-REFERENCE = ("--target", "host", "--weight-format", "f32", "--kv-format", "f32")
+def compiled_as(weights, cache, model="gemma4-tiny", target="host", context=2048):
+    """The artifact with one weight format and one cache format; the same for every test that asks."""
+    return compiled(model, "--target", target, "--weight-format", weights, "--kv-format", cache, "--context", context)
 
 
 def reference(model, context=2048):
     """The compile that goldens are checked on: f32 weights and caches."""
-    return compiled(model, *REFERENCE, "--context", context)
+    return compiled_as("f32", "f32", model, context=context)
 
 
 # --- data ----------------------------------------------------------------------------------------------------------------------------

@@ -18,10 +18,9 @@ if not report.check("a target of AArch64", target is not None, target or TARGETS
     report.finish()
 goldens = gc.tiny_goldens()
 prompt = goldens["prompts"][1]
-for weights, cache in (("f32", "f32"), ("w8", "kv8"), ("w4g32", "kv8")):
-    options = ("--weight-format", weights, "--kv-format", cache, "--context", 512)
-    device = gc.compiled("gemma4-tiny", "--target", target, *options)
-    host = gc.compiled("gemma4-tiny", "--target", "host", *options)
+for weights, cache in (("f32", "f32"), ("w8", "f32"), ("w4g32", "kv8")):
+    device = gc.compiled_as(weights, cache, target=target)
+    host = gc.compiled_as(weights, cache)
     wanted = gc.generate(host, prompt["ids"], 12)
     if weights == "f32":
         report.equal("f32 on this machine: the reference's tokens", wanted, prompt["greedy_ids"][:12])

@@ -9,7 +9,7 @@ import gc_e2e as gc
 
 report = gc.Report()
 folder = gc.scratch("bad_artifact")
-with open(gc.compiled("gemma4-tiny", "--target", "host", "--weight-format", "w4g32", "--kv-format", "kv8", "--context", 512, "--tables", "memory"), "rb") as file:
+with open(gc.compiled_as("w4g32", "kv8"), "rb") as file:
     GOOD = file.read()
 MAGIC, VERSION, ENDIAN, FILE_BYTES, COUNT = struct.unpack_from("<8sIIQI", GOOD)
 SECTIONS = [struct.unpack_from("<IIQQQ", GOOD, 64 + 32 * i) for i in range(COUNT)]  # kind, reserved, offset, bytes, checksum

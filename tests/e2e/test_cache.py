@@ -37,7 +37,7 @@ def compare(title, artifact, prompt, count, cuts, margin):
 goldens = gc.tiny_goldens()
 tiny = gc.reference("gemma4-tiny")
 compare("tiny f32", tiny, goldens["prompts"][0]["ids"], 640, (2, 63, 64, 65, 127, 128, 129, 192, 257, 391, 640), F32_MARGIN)
-compare("tiny w8", gc.compiled("gemma4-tiny", "--target", "host", "--context", 2048, "--weight-format", "w8", "--kv-format", "f32"),
+compare("tiny w8", gc.compiled_as("w8", "f32"),
         goldens["prompts"][0]["ids"], 300, (65, 130, 257), W8_MARGIN)
 
 micro = gc.reference("conformance/e2b-like", context=512)

@@ -111,7 +111,7 @@ one, two = (gc.generate(artifact, text["ids"], 16, "--threads", n) for n in (1, 
 report.equal("one thread and two", one, two)
 
 # --- the ends of the context ---
-small = gc.compiled("gemma4-tiny", *gc.REFERENCE, "--context", 64)
+small = gc.reference("gemma4-tiny", context=64)
 full = gc.grun_json(small, "--tokens", gc.token_list(text["ids"]), "-n", 500, "--temperature", "0", "--ignore-stop")
 report.equal("generating to the end of the context: reason", full["stop_reason"], "context")
 report.check("generating to the end of the context: tokens", 64 - len(text["ids"]) <= len(full["tokens"]) <= 65 - len(text["ids"]), len(full["tokens"]))
