@@ -11,7 +11,7 @@ fail() {
 }
 
 install_packages() { # PACKAGE…
-  local missing=() package root=()
+  local missing=() package policy root=()
   for package in "$@"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
   done
@@ -24,7 +24,8 @@ install_packages() { # PACKAGE…
   say "installing ${missing[*]}"
   "${root[@]}" apt-get update -qq >&2 || fail "apt-get update failed; check the machine's package sources"
   for package in "${missing[@]}"; do
-    if ! apt-cache policy "$package" | grep -q 'Candidate: [^(]'; then
+    policy=$(apt-cache policy "$package") # not piped into grep -q: that kills apt-cache, which pipefail then reports as missing
+    if ! grep -q 'Candidate: [^(]' <<<"$policy"; then
       fail "the package sources of this machine have no '$package'; gcompile needs LLVM and MLIR 22, so add a source that has them (apt-cache policy libmlir-22-dev must name a candidate)"
     fi
   done
