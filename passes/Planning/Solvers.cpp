@@ -1,0 +1,15 @@
+#include "passes/Planning/Solvers.h"
+
+#include "passes/Planning/GreedySolver.h"
+
+namespace gcompile {
+
+std::unique_ptr<Solver> makeSolver(std::string_view name) {
+  if (name == "greedy")
+    return std::make_unique<GreedySolver>();
+  return nullptr;
+}
+
+std::vector<std::string_view> solverNames() { return {"greedy"}; }
+
+} // namespace gcompile
