@@ -9,7 +9,8 @@
 # model      format                         (pure cost, memory, quality models and planning: no MLIR)
 # passes     ir format model abi        (abi: the layout of gc_call is written into code)
 # targets    passes ir format
-# compiler   everything but runtime's insides (abi, runtime's public API in compiler/Measure)
+# measure    all of compiler, and runtime (compiler/Measure alone, which runs models through runtime's public API)
+# compiler   everything but runtime's insides
 set(GC_LAYER_abi "abi")
 set(GC_LAYER_format "format")
 set(GC_LAYER_runtime "runtime;abi")
@@ -17,7 +18,8 @@ set(GC_LAYER_ir "ir;format")
 set(GC_LAYER_model "model;format")
 set(GC_LAYER_passes "passes;ir;format;model;abi")
 set(GC_LAYER_targets "targets;passes;ir;format")
-set(GC_LAYER_compiler "compiler;targets;passes;ir;format;model;abi")
+set(GC_LAYER_measure "measure;compiler;runtime;targets;passes;ir;format;model;abi")
+set(GC_LAYER_compiler "compiler;measure;targets;passes;ir;format;model;abi")
 
 function(gc_add_library name)
   cmake_parse_arguments(A "MLIR" "LAYER" "SOURCES;DEPENDS;TABLEGEN" ${ARGN})
