@@ -1,146 +1,20 @@
 // The commands `compile` and `plan`: profile → model → plan → code and artifact → report.
+#include "compiler/Driver/ChooseModel.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/CompileArtifact.h"
-#include "compiler/Driver/ModelShape.h"
 #include "compiler/Driver/ModelSources.h"
-#include "compiler/Driver/PlanModel.h"
 #include "compiler/Driver/ProgressLine.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
-#include "compiler/Quantize/MeasureError.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
 
-#include <algorithm>
-#include <map>
-#include <memory>
+#include <optional>
 
 namespace gcompile {
-namespace {
-
-struct Candidate {
-  std::string source;
-  ImportedModel model;
-  ModelShape shape;
-};
-
-// One model that was planned.
-struct Considered {
-  std::string model;
-  bool feasible = false;
-  int64_t peakBytes = 0;
-  double quality = 0;
-};
-
-} // namespace
-
-static WeightFormat storedFormat(TensorType type) {
-  switch (type) {
-  case TensorType::F32:
-  case TensorType::F64:
-    return WeightFormat::F32;
-  case TensorType::F16:
-    return WeightFormat::F16;
-  default:
-    return WeightFormat::BF16;
-  }
-}
-
-// Bytes of the tokenizer's section, to within a few percent.
-static int64_t tokenizerBytes(const ImportedModel &model) {
-  if (!model.tokenizer)
-    return 0;
-  int64_t bytes = int64_t(model.tokenizer->merges.size()) * 16;
-  for (const std::string &piece : model.tokenizer->pieces)
-    bytes += int64_t(piece.size()) + 8;
-  return bytes;
-}
-
-// What only the weights know: the format in which they lie, and what each format would cost them.
-static llvm::Error addWeightFacts(const Candidate &candidate, const CompilerInvocation &options,
-                                  PlanRequest &request) {
-  const ImportedModel &model = candidate.model;
-  std::vector<MeasureItem> items;
-  std::vector<std::string> names;
-  for (const TensorSpec &spec : expectedTextTensors(model.config)) {
-    const TensorInfo *info = model.tensors->find(spec.role, spec.layer);
-    if (!info)
-      continue;
-    request.sourceFormats[spec.name] = storedFormat(info->type);
-    if (!isMatrixRole(spec.role) || info->shape.size() != 2)
-      continue;
-    MeasureItem item;
-    item.tensor = info;
-    bool table = spec.role == TensorRole::PerLayerTable;
-    item.slices = table ? model.config.layerCount() : 1;
-    for (const WeightFormatInfo &format : weightFormats())
-      if (!table || isRowTableFormat(format.format))
-        item.formats.push_back(format.format);
-    items.push_back(std::move(item));
-    names.push_back(spec.name);
-  }
-  // Also when the user fixed every format: a replayed plan has to give the same figures.
-  MeasureOptions measure;
-  measure.sampleRows = 16;
-  measure.jobs = unsigned(options.jobs);
-  auto errors = measureErrors(*model.checkpoint, items, measure);
-  if (!errors)
-    return errors.takeError();
-  auto found = std::make_shared<llvm::StringMap<std::map<WeightFormat, double>>>();
-  for (size_t i = 0; i < items.size(); ++i)
-    for (size_t j = 0; j < items[i].formats.size(); ++j)
-      (*found)[names[i]][items[i].formats[j]] = (*errors)[i][j];
-  request.measuredError = [found](const TensorShape &tensor,
-                                  WeightFormat format) -> std::optional<double> {
-    auto entry = found->find(tensor.name);
-    if (entry == found->end() || !entry->second.count(format))
-      return std::nullopt;
-    return entry->second.at(format);
-  };
-  return llvm::Error::success();
-}
-
-static llvm::Expected<PlanRequest> requestFor(const Candidate &candidate,
-                                              const DeviceProfile &profile,
-                                              const CompilerInvocation &options) {
-  PlanRequest request;
-  request.model = &candidate.shape;
-  request.profile = &profile;
-  request.options = &options;
-  request.maxPositions = candidate.model.config.maxPositions;
-  request.tokenizerBytes = tokenizerBytes(candidate.model);
-  if (candidate.model.checkpoint && candidate.model.tensors)
-    if (llvm::Error error = addWeightFacts(candidate, options, request))
-      return error;
-  return request;
-}
-
-static llvm::Expected<Candidate> load(const std::string &source,
-                                      const CompilerInvocation &options) {
-  ImportOptions import;
-  import.syntheticSeed = options.syntheticSeed;
-  llvm::Expected<ImportedModel> model = importModel(source, import);
-  if (!model)
-    return model.takeError();
-  Candidate candidate{source, std::move(*model), {}};
-  candidate.shape = shapeOf(candidate.model.config);
-  if (!candidate.model.name.empty())
-    candidate.shape.name = candidate.model.name;
-  return candidate;
-}
-
-static llvm::json::Array consideredJson(const std::vector<Considered> &considered) {
-  llvm::json::Array array;
-  for (const Considered &one : considered)
-    array.push_back(llvm::json::Object{{"model", one.model},
-                                       {"feasible", one.feasible},
-                                       {"peak_bytes", one.peakBytes},
-                                       {"expected_quality", one.quality}});
-  return array;
-}
 
 static void printJson(llvm::json::Object object) {
   llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(object))) << "\n";
@@ -161,46 +35,6 @@ static ExitCode nothingFits(const CommandContext &context, const DeviceProfile &
     printJson(std::move(object));
   }
   return failWith(ExitCode::NothingFits, outcome.message);
-}
-
-// Plans every source and keeps the best that fits; without any, the smallest need.
-static llvm::Expected<std::pair<Candidate, PlanOutcome>>
-bestOf(const CommandContext &context, const DeviceProfile &profile,
-       const std::vector<std::string> &sources, std::vector<Considered> &considered) {
-  std::optional<std::pair<Candidate, PlanOutcome>> best;
-  double bestQuality = 0;
-  for (const std::string &source : sources) {
-    llvm::Expected<Candidate> candidate = load(source, context.invocation);
-    if (!candidate) {
-      if (sources.size() == 1)
-        return candidate.takeError();
-      printNote(context, "left out: " + llvm::toString(candidate.takeError()));
-      continue;
-    }
-    llvm::Expected<PlanRequest> request = requestFor(*candidate, profile, context.invocation);
-    if (!request)
-      return request.takeError();
-    llvm::Expected<PlanOutcome> outcome = planModel(*request);
-    if (!outcome)
-      return outcome.takeError();
-    bool fits = outcome->plan.has_value();
-    double quality = fits ? expectedQuality(candidate->shape, outcome->plan->predicted.kl) : 0;
-    considered.push_back({candidate->shape.name, fits,
-                          fits ? outcome->plan->memory.peak() : outcome->smallestBudgetBytes,
-                          quality});
-    bool better = !best;
-    if (best && fits)
-      better = !best->second.plan || quality > bestQuality;
-    else if (best && !best->second.plan)
-      better = outcome->smallestBudgetBytes < best->second.smallestBudgetBytes;
-    if (better) {
-      best.emplace(std::move(*candidate), std::move(*outcome));
-      bestQuality = quality;
-    }
-  }
-  if (!best)
-    return llvm::createStringError("no checkpoint found could be read");
-  return std::move(*best);
 }
 
 // Everything that a run knows once it has a plan.
@@ -393,7 +227,7 @@ ExitCode runCompile(const CommandContext &context) {
       return failWith(ExitCode::BadInput, edited.takeError());
     if (chooses)
       return failWith(ExitCode::BadFlags, "--plan needs --model");
-    llvm::Expected<Candidate> candidate = load(options.model, options);
+    llvm::Expected<Candidate> candidate = loadCandidate(options.model, options);
     if (!candidate)
       return failWith(ExitCode::BadInput, candidate.takeError());
     llvm::Expected<PlanRequest> request = requestFor(*candidate, *profile, options);
@@ -406,7 +240,7 @@ ExitCode runCompile(const CommandContext &context) {
   }
 
   if (!chooses) {
-    llvm::Expected<Candidate> candidate = load(options.model, options);
+    llvm::Expected<Candidate> candidate = loadCandidate(options.model, options);
     if (!candidate)
       return failWith(ExitCode::BadInput, candidate.takeError());
     llvm::Expected<PlanRequest> request = requestFor(*candidate, *profile, options);
@@ -421,16 +255,18 @@ ExitCode runCompile(const CommandContext &context) {
                   PlanOrigin::Solver);
   }
 
-  std::vector<Considered> considered;
-  auto best = bestOf(context, *profile, sources, considered);
+  llvm::Expected<ModelChoice> best = chooseModel(sources, *profile, options);
   if (!best)
     return failWith(ExitCode::BadInput, best.takeError());
-  if (!best->second.plan)
-    return nothingFits(context, *profile, best->first.shape.name, best->second, considered);
-  llvm::Expected<PlanRequest> request = requestFor(best->first, *profile, options);
+  for (const std::string &note : best->notes)
+    printNote(context, note);
+  const Candidate &candidate = best->candidate;
+  if (!best->outcome.plan)
+    return nothingFits(context, *profile, candidate.shape.name, best->outcome, best->considered);
+  llvm::Expected<PlanRequest> request = requestFor(candidate, *profile, options);
   if (!request)
     return failWith(ExitCode::BadInput, request.takeError());
-  return finish({context, *profile, best->first, *request, considered}, *best->second.plan,
+  return finish({context, *profile, candidate, *request, best->considered}, *best->outcome.plan,
                 PlanOrigin::Solver);
 }
 

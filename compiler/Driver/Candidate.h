@@ -1,0 +1,25 @@
+// A model that a run may be about: read from where it lies, with the shapes that planning needs.
+#pragma once
+
+#include "compiler/Driver/PlanModel.h"
+#include "compiler/Import/ImportModel.h"
+
+#include <string>
+
+namespace gcompile {
+
+struct Candidate {
+  std::string source; // path or preset
+  ImportedModel model;
+  ModelShape shape;
+};
+
+llvm::Expected<Candidate> loadCandidate(const std::string &source,
+                                        const CompilerInvocation &options);
+
+// What planning needs to know of it, what its weights tell included. The request points into all
+// three arguments.
+llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceProfile &profile,
+                                       const CompilerInvocation &options);
+
+} // namespace gcompile
