@@ -1,0 +1,29 @@
+// How other runtimes decode Gemma 4, as two constants for each class of runtime: the share of the
+// memory's peak that they reach and what a layer costs besides. Fitted to 64 published measurements
+// (tests/data/measurements); tests/unit/cost/PublishedRuntimesTest fits them again, prints the
+// table of errors, and fails when these constants are not what the measurements say. They serve
+// where nothing was measured of our own kernels on a kind of device, and say what a rival does.
+#pragma once
+
+#include "passes/Cost/RooflineFit.h"
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+
+namespace gcompile {
+
+struct PublishedRuntime {
+  llvm::StringLiteral group, title;
+  int measurements;
+  RooflineFit fit;      // η of peak bandwidth; τ in seconds a layer
+  double expectedError; // mean error of a prediction for a device that is not among them
+};
+
+llvm::ArrayRef<PublishedRuntime> publishedRuntimes();
+const PublishedRuntime *findPublishedRuntime(llvm::StringRef group); // null: no such group
+
+// Variance of a measurement about the model (errors of about 20 %) over that of log τ between
+// groups (factors of about e).
+constexpr double layerCostPriorWeight = 0.04;
+
+} // namespace gcompile
