@@ -19,9 +19,9 @@ static constexpr PublishedRuntime runtimes[] = {
     {"strix-halo", "Strix Halo GPU, llama.cpp", 3, {0.8777, 158.0e-6}, 0.047},
 };
 
-llvm::ArrayRef<PublishedRuntime> publishedRuntimes() { return runtimes; }
+std::span<const PublishedRuntime> publishedRuntimes() { return runtimes; }
 
-const PublishedRuntime *findPublishedRuntime(llvm::StringRef group) {
+const PublishedRuntime *findPublishedRuntime(std::string_view group) {
   for (const PublishedRuntime &runtime : runtimes)
     if (runtime.group == group)
       return &runtime;

@@ -7,20 +7,20 @@
 
 #include "passes/Cost/RooflineFit.h"
 
-#include "llvm/ADT/ArrayRef.h"
-#include "llvm/ADT/StringRef.h"
+#include <span>
+#include <string_view>
 
 namespace gcompile {
 
 struct PublishedRuntime {
-  llvm::StringLiteral group, title;
+  std::string_view group, title;
   int measurements;
   RooflineFit fit;      // η of peak bandwidth; τ in seconds a layer
   double expectedError; // mean error of a prediction for a device that is not among them
 };
 
-llvm::ArrayRef<PublishedRuntime> publishedRuntimes();
-const PublishedRuntime *findPublishedRuntime(llvm::StringRef group); // null: no such group
+std::span<const PublishedRuntime> publishedRuntimes();
+const PublishedRuntime *findPublishedRuntime(std::string_view group); // null: no such group
 
 // Variance of a measurement about the model (errors of about 20 %) over that of log τ between
 // groups (factors of about e).

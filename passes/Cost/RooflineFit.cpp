@@ -10,7 +10,7 @@ double predictSeconds(const RooflineFit &fit, const RooflineSample &sample) {
          sample.layers * fit.secondsPerLayer;
 }
 
-static double squaredLogError(const RooflineFit &fit, llvm::ArrayRef<RooflineSample> samples) {
+static double squaredLogError(const RooflineFit &fit, std::span<const RooflineSample> samples) {
   double sum = 0;
   for (const RooflineSample &sample : samples) {
     double error = std::log(predictSeconds(fit, sample) / sample.seconds);
@@ -21,7 +21,7 @@ static double squaredLogError(const RooflineFit &fit, llvm::ArrayRef<RooflineSam
 
 // The point of [low, high] where `cost` is least: a coarse search in equal ratios, because the cost
 // of a small sample can have two valleys, then thirds of the best neighbourhood.
-static double leastIn(double low, double high, llvm::function_ref<double(double)> cost) {
+static double leastIn(double low, double high, const std::function<double(double)> &cost) {
   constexpr double step = 1.05;
   double best = low, least = cost(low);
   for (double x = low; x <= high; x *= step)
@@ -41,7 +41,7 @@ static double leastIn(double low, double high, llvm::function_ref<double(double)
 }
 
 // The best η at a given τ. It never exceeds 1: no device works faster than its peak.
-static RooflineFit fitEfficiency(llvm::ArrayRef<RooflineSample> samples, double secondsPerLayer) {
+static RooflineFit fitEfficiency(std::span<const RooflineSample> samples, double secondsPerLayer) {
   RooflineFit fit{0, secondsPerLayer};
   fit.efficiency = leastIn(1e-3, 1, [&](double efficiency) {
     return squaredLogError({efficiency, secondsPerLayer}, samples);
@@ -49,9 +49,10 @@ static RooflineFit fitEfficiency(llvm::ArrayRef<RooflineSample> samples, double 
   return fit;
 }
 
-RooflineFit fitModelA(llvm::ArrayRef<RooflineSample> samples) { return fitEfficiency(samples, 0); }
+RooflineFit fitModelA(std::span<const RooflineSample> samples) { return fitEfficiency(samples, 0); }
 
-RooflineFit fitModelC(llvm::ArrayRef<RooflineSample> samples, std::optional<LayerCostPrior> prior) {
+RooflineFit fitModelC(std::span<const RooflineSample> samples,
+                      std::optional<LayerCostPrior> prior) {
   auto cost = [&](double secondsPerLayer) {
     double value = squaredLogError(fitEfficiency(samples, secondsPerLayer), samples);
     if (prior) {
@@ -66,24 +67,24 @@ RooflineFit fitModelC(llvm::ArrayRef<RooflineSample> samples, std::optional<Laye
   return fitEfficiency(samples, secondsPerLayer);
 }
 
-double meanError(const RooflineFit &fit, llvm::ArrayRef<RooflineSample> samples) {
+double meanError(const RooflineFit &fit, std::span<const RooflineSample> samples) {
   double sum = 0;
   for (const RooflineSample &sample : samples)
     sum += std::abs(predictSeconds(fit, sample) / sample.seconds - 1);
   return samples.empty() ? 0 : sum / double(samples.size());
 }
 
-double leaveOneOutError(llvm::ArrayRef<RooflineSample> samples, Fitter fitter) {
+double leaveOneOutError(std::span<const RooflineSample> samples, const Fitter &fitter) {
   double sum = 0;
   for (size_t i = 0; i < samples.size(); ++i) {
     std::vector<RooflineSample> others(samples.begin(), samples.end());
     others.erase(others.begin() + long(i));
-    sum += meanError(fitter(others), samples[i]);
+    sum += meanError(fitter(others), samples.subspan(i, 1));
   }
   return samples.empty() ? 0 : sum / double(samples.size());
 }
 
-double leaveOneModelOutError(llvm::ArrayRef<RooflineSample> samples, Fitter fitter,
+double leaveOneModelOutError(std::span<const RooflineSample> samples, const Fitter &fitter,
                              size_t &predicted) {
   double sum = 0;
   predicted = 0;
@@ -94,7 +95,7 @@ double leaveOneModelOutError(llvm::ArrayRef<RooflineSample> samples, Fitter fitt
         others.push_back(other);
     if (others.size() < 2)
       continue;
-    sum += meanError(fitter(others), sample);
+    sum += meanError(fitter(others), std::span(&sample, 1));
     ++predicted;
   }
   return predicted ? sum / double(predicted) : 0;

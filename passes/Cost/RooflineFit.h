@@ -5,10 +5,9 @@
 // and operations per second. Times are seconds.
 #pragma once
 
-#include "llvm/ADT/ArrayRef.h"
-#include "llvm/ADT/STLFunctionalExtras.h"
-
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,22 +38,22 @@ struct LayerCostPrior {
 };
 
 // Both want at least one sample; model C without a prior wants two.
-RooflineFit fitModelA(llvm::ArrayRef<RooflineSample> samples);
-RooflineFit fitModelC(llvm::ArrayRef<RooflineSample> samples,
+RooflineFit fitModelA(std::span<const RooflineSample> samples);
+RooflineFit fitModelC(std::span<const RooflineSample> samples,
                       std::optional<LayerCostPrior> prior = std::nullopt);
 
-using Fitter = llvm::function_ref<RooflineFit(llvm::ArrayRef<RooflineSample>)>;
+using Fitter = std::function<RooflineFit(std::span<const RooflineSample>)>;
 
 // Mean of |predicted / measured − 1|.
-double meanError(const RooflineFit &fit, llvm::ArrayRef<RooflineSample> samples);
+double meanError(const RooflineFit &fit, std::span<const RooflineSample> samples);
 
 // The same, each sample predicted by a fit of the others.
-double leaveOneOutError(llvm::ArrayRef<RooflineSample> samples, Fitter fitter);
+double leaveOneOutError(std::span<const RooflineSample> samples, const Fitter &fitter);
 
 // The same, each sample predicted by a fit of all samples of other models, where two of them are
 // left. `predicted` receives how many samples were;
 // without any the error is 0.
-double leaveOneModelOutError(llvm::ArrayRef<RooflineSample> samples, Fitter fitter,
+double leaveOneModelOutError(std::span<const RooflineSample> samples, const Fitter &fitter,
                              size_t &predicted);
 
 } // namespace gcompile

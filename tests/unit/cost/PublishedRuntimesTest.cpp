@@ -76,8 +76,8 @@ TEST(PublishedRuntimes, PredictUnseenModelsAsWellAsWasReported) {
   size_t pooledCount = 0;
   for (const auto &[name, samples] : groups) {
     LayerCostPrior prior = priorFor(groups, name);
-    auto plain = [](llvm::ArrayRef<RooflineSample> s) { return fitModelC(s); };
-    auto pooled = [&](llvm::ArrayRef<RooflineSample> s) { return fitModelC(s, prior); };
+    auto plain = [](std::span<const RooflineSample> s) { return fitModelC(s); };
+    auto pooled = [&](std::span<const RooflineSample> s) { return fitModelC(s, prior); };
     RooflineFit a = fitModelA(samples), c = plain(samples), p = pooled(samples);
     size_t n = 0;
     double modelA = leaveOneModelOutError(samples, fitModelA, n);
@@ -119,7 +119,7 @@ TEST(PublishedRuntimes, ConstantsAreWhatTheMeasurementsSay) {
   for (const auto &[name, samples] : groups) {
     const PublishedRuntime *runtime = findPublishedRuntime(name);
     LayerCostPrior prior = priorFor(groups, name);
-    auto pooled = [&](llvm::ArrayRef<RooflineSample> s) { return fitModelC(s, prior); };
+    auto pooled = [&](std::span<const RooflineSample> s) { return fitModelC(s, prior); };
     RooflineFit fit = pooled(samples);
     SCOPED_TRACE(name + ": " + std::to_string(fit.efficiency) + ", " +
                  std::to_string(1e6 * fit.secondsPerLayer) + "e-6, " +

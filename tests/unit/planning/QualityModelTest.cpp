@@ -1,8 +1,6 @@
-// The speed and quality models: known bandwidth figures, monotony, and what the estimates must
-// never claim.
-#include "passes/Cost/CostModel.h"
-#include "passes/Cost/MemoryModel.h"
+// The quality model: monotony, and a check of its prior.
 #include "passes/Cost/QualityModel.h"
+#include "passes/Cost/MemoryModel.h"
 
 #include <gtest/gtest.h>
 
@@ -12,38 +10,6 @@
 using namespace gcompile;
 
 namespace {
-
-TEST(CostModel, DecodeOfE2BInW4IsWhatWasMeasured) {
-  // kernels.md 1: 1.140 GB a token at 33.5 GB/s read took 37.5 to 41 ms.
-  MachineModel machine;
-  machine.readBytesPerSecond = 30.8e9; // 1.140 GB in 37.0 ms, the plain read of the same run
-  TensorShape all{"all", "down", 0, 2279759104 / 1536, 1536};
-  double seconds = decodeSeconds(machine, all, WeightFormat::W4, 1140000000);
-  EXPECT_GT(seconds, 0.0375);
-  EXPECT_LT(seconds, 0.041);
-}
-
-TEST(CostModel, SlowArithmeticBoundsNarrowFormats) {
-  MachineModel machine;
-  machine.readBytesPerSecond = 10e9;
-  machine.instructionsPerSecond = 4e9;
-  TensorShape tensor{"t", "down", 0, 1024, 1024};
-  int64_t bytes = packedBytes(WeightFormat::W2, 1024, 1024);
-  EXPECT_GT(decodeSeconds(machine, tensor, WeightFormat::W2, bytes),
-            double(bytes) / (10e9 * bandwidthShare(WeightFormat::W2)) * 1.5);
-}
-
-TEST(CostModel, UnknownMachineGetsNoPrediction) {
-  EXPECT_EQ(decodeSpeed({}).tokensPerSecond, 0);
-  EXPECT_EQ(prefillSpeed({}, {}, {}, 128).tokensPerSecond, 0);
-}
-
-TEST(CostModel, NamesTheDominantTerm) {
-  EXPECT_EQ(decodeSpeed({.weights = 0.02, .kv = 0, .barriers = 0.001, .storage = 0}).term,
-            "memory bandwidth");
-  EXPECT_EQ(decodeSpeed({.weights = 1e-6, .kv = 0, .barriers = 1e-5, .storage = 0}).term,
-            "barriers");
-}
 
 TEST(QualityModel, FewerBitsNeverCostLess) {
   const WeightFormat order[] = {WeightFormat::F32,   WeightFormat::F16,   WeightFormat::BF16,

@@ -1,0 +1,198 @@
+#include "passes/Cost/DecodeTime.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace gcompile {
+
+double TimeEstimate::of(std::string_view name) const {
+  double sum = 0;
+  for (const TimeTerm &term : terms)
+    if (term.name == name)
+      sum += term.seconds;
+  return sum;
+}
+
+std::string TimeEstimate::dominantLimit() const {
+  std::map<std::string, double> byLimit;
+  for (const TimeTerm &term : terms)
+    byLimit[std::string(term.limit)] += term.seconds;
+  auto largest = std::max_element(byLimit.begin(), byLimit.end(),
+                                  [](const auto &a, const auto &b) { return a.second < b.second; });
+  return largest == byLimit.end() ? "" : largest->first;
+}
+
+// Scales included, of a matrix that needs no padding.
+static double bytesPerWeight(WeightFormat format) {
+  constexpr int64_t size = 4096;
+  return double(packedBytes(format, size, size)) / double(size * size);
+}
+
+// Weights per second that arithmetic allows; 0: not known.
+static double arithmeticRate(const MachineModel &machine, WeightFormat format) {
+  if (double cached = machine.rates(format).cachedBytesPerSecond; cached > 0)
+    return cached / bytesPerWeight(format);
+  if (machine.instructionsPerSecond > 0)
+    return machine.instructionsPerSecond / instructionsPerWeight(format, machine.hasDotProduct);
+  return 0;
+}
+
+static double streamRate(const MachineModel &machine, WeightFormat format, double workingSet) {
+  double bandwidth =
+      workingSet > 0 ? readBandwidth(machine, workingSet) : machine.readBytesPerSecond;
+  return bandwidth * bandwidthShare(machine, format);
+}
+
+double decodeSeconds(const MachineModel &machine, const TensorShape &tensor, WeightFormat format,
+                     int64_t bytes, double workingSetBytes) {
+  if (machine.readBytesPerSecond <= 0)
+    return 0;
+  double memory =
+      double(bytes) * tensor.readFraction / streamRate(machine, format, workingSetBytes);
+  double rate = arithmeticRate(machine, format), arithmetic = 0;
+  if (rate > 0)
+    arithmetic = double(tensor.n) * double(tensor.k) * tensor.readFraction / rate;
+  return std::max(memory, arithmetic);
+}
+
+bool isArithmeticBound(const MachineModel &machine, WeightFormat format, double workingSetBytes) {
+  double rate = arithmeticRate(machine, format);
+  return rate > 0 && rate * bytesPerWeight(format) < streamRate(machine, format, workingSetBytes);
+}
+
+// Bytes of one row of K or of V: all heads of a layer, with the scale of each where there is one.
+static double rowBytes(const LayerShape &layer, KvFormat format) {
+  double heads = double(layer.kvHeads), elements = heads * double(layer.headDim);
+  switch (format) {
+  case KvFormat::F32:
+    return elements * 4;
+  case KvFormat::F16:
+    return elements * 2;
+  case KvFormat::Kv8:
+    return elements + heads * 4;
+  case KvFormat::Kv4:
+    return elements / 2 + heads * 4;
+  }
+  return elements;
+}
+
+double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFormat v) {
+  double bytes = 0;
+  for (const LayerShape &layer : model.layers)
+    if (layer.global == global)
+      bytes += rowBytes(layer, k) + rowBytes(layer, v);
+  return bytes;
+}
+
+double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
+                     KvFormat v, int64_t positions) {
+  if (machine.readBytesPerSecond <= 0)
+    return 0;
+  double seconds = 0;
+  double rows = double(global ? positions : std::min(positions, model.window));
+  for (const LayerShape &layer : model.layers) {
+    if (layer.global != global)
+      continue;
+    for (KvFormat format : {k, v}) {
+      double memory = rows * rowBytes(layer, format) /
+                      (machine.readBytesPerSecond * bandwidthShare(machine, format));
+      // Half of the operations belong to K, half to V.
+      double rate = machine.rates(format).attentionOperationsPerSecond, arithmetic = 0;
+      if (rate > 0)
+        arithmetic = 2 * double(model.heads) * double(layer.headDim) * rows / rate;
+      seconds += std::max(memory, arithmetic);
+    }
+  }
+  return seconds;
+}
+
+int64_t decodeLaunches(const ModelShape &model) {
+  int64_t products = 0;
+  for (const TensorShape &tensor : model.tensors)
+    if (tensor.layer >= 0 && tensor.role != "norm")
+      ++products;
+  return products + 3 * int64_t(model.layers.size()) + 2;
+}
+
+double barrierSeconds(const MachineModel &machine, const ModelShape &model) {
+  return machine.barrierSeconds * double(decodeLaunches(model));
+}
+
+static TimeEstimate decodeTerms(const MachineModel &machine, const ModelShape &model,
+                                const DecodeWork &work) {
+  TimeEstimate estimate;
+  if (machine.readBytesPerSecond <= 0 || work.formats.size() != model.tensors.size())
+    return estimate;
+  auto isRead = [](const TensorShape &tensor) {
+    return tensor.role != "norm" && tensor.role != "per_layer_table";
+  };
+  double workingSet = 0;
+  for (size_t i = 0; i < model.tensors.size(); ++i)
+    if (const TensorShape &tensor = model.tensors[i]; isRead(tensor))
+      workingSet += double(packedBytes(work.formats[i], tensor.n, tensor.k)) * tensor.readFraction;
+  // What waits for memory and what for arithmetic, the head apart: it is a decision of its own.
+  double reading[2] = {}, computing[2] = {};
+  for (size_t i = 0; i < model.tensors.size(); ++i) {
+    const TensorShape &tensor = model.tensors[i];
+    if (!isRead(tensor))
+      continue;
+    bool head = tensor.role == "embedding" || tensor.role == "head";
+    double seconds = decodeSeconds(machine, tensor, work.formats[i],
+                                   packedBytes(work.formats[i], tensor.n, tensor.k), workingSet);
+    (isArithmeticBound(machine, work.formats[i], workingSet) ? computing : reading)[head] +=
+        seconds;
+  }
+  estimate.add("weights", reading[0], limitMemory);
+  estimate.add("weights", computing[0], limitArithmetic);
+  estimate.add("head", reading[1], limitMemory);
+  estimate.add("head", computing[1], limitArithmetic);
+  estimate.add("kv_cache",
+               kvReadSeconds(machine, model, false, work.localK, work.localV, work.positions) +
+                   kvReadSeconds(machine, model, true, work.globalK, work.globalV, work.positions),
+               limitMemory);
+  estimate.add("launches", barrierSeconds(machine, model), limitBarriers);
+  estimate.add("layers", machine.layerSeconds * double(model.layers.size()), limitSmall);
+  estimate.add("storage", machine.storageRowSeconds * work.coldRows, limitStorage);
+  return estimate;
+}
+
+TimeEstimate decodeTime(const MachineModel &machine, const ModelShape &model,
+                        const DecodeWork &work) {
+  TimeEstimate estimate = decodeTerms(machine, model, work);
+  estimate.low = decodeTerms(optimistic(machine), model, work).seconds();
+  estimate.high = decodeTerms(pessimistic(machine), model, work).seconds();
+  return estimate;
+}
+
+SpeedEstimate decodeSpeed(const DecodeParts &parts) {
+  SpeedEstimate estimate;
+  double total = parts.weights + parts.kv + parts.barriers + parts.storage;
+  if (parts.weights <= 0)
+    return estimate;
+  estimate.tokensPerSecond = estimate.low = estimate.high = 1 / total;
+  double reading = parts.weights + parts.kv;
+  estimate.term = reading >= std::max(parts.barriers, parts.storage) ? limitMemory
+                  : parts.barriers >= parts.storage                  ? limitBarriers
+                                                                     : limitStorage;
+  return estimate;
+}
+
+SpeedEstimate decodeSpeed(const TimeEstimate &token) {
+  SpeedEstimate estimate;
+  if (!token.known())
+    return estimate;
+  estimate.tokensPerSecond = 1 / token.seconds();
+  estimate.low = 1 / token.high;
+  estimate.high = 1 / token.low;
+  estimate.term = token.dominantLimit();
+  return estimate;
+}
+
+double distinctExperts(int64_t experts, int64_t perToken, int64_t tokens) {
+  if (experts <= 0)
+    return 0;
+  return double(experts) * (1 - std::pow(1 - double(perToken) / double(experts), double(tokens)));
+}
+
+} // namespace gcompile

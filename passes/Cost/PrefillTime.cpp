@@ -1,0 +1,142 @@
+#include "passes/Cost/PrefillTime.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace gcompile {
+
+// Attention in chunks keeps to f32 multiply-adds; its kernels reach this share of their peak
+// (docs/performance.md: 38 to 99 of 118 Gflop/s).
+constexpr double attentionShare = 0.65;
+
+static bool isTable(const TensorShape &tensor) {
+  return tensor.role == "norm" || tensor.role == "per_layer_table";
+}
+static bool isHead(const TensorShape &tensor) {
+  return tensor.role == "embedding" || tensor.role == "head";
+}
+
+double productOperations(const ModelShape &model, int64_t layers) {
+  double operations = 0;
+  for (const TensorShape &tensor : model.tensors)
+    if (!isTable(tensor) && !isHead(tensor) && tensor.layer < layers)
+      operations += 2 * double(tensor.n) * double(tensor.k) * tensor.readFraction;
+  return operations;
+}
+
+// Positions that `tokens` queries see together: 1 + 2 + … with at most `window` each.
+static double seenPositions(int64_t tokens, int64_t window) {
+  double ramp = double(std::min(tokens, window));
+  return ramp * (ramp + 1) / 2 + double(std::max<int64_t>(tokens - window, 0)) * double(window);
+}
+
+double attentionOperations(const ModelShape &model, int64_t layers, bool global, int64_t tokens) {
+  double operations = 0;
+  for (int64_t l = 0; l < std::min<int64_t>(layers, int64_t(model.layers.size())); ++l) {
+    const LayerShape &layer = model.layers[l];
+    if (layer.global == global)
+      operations += 4 * double(model.heads) * double(layer.headDim) *
+                    seenPositions(tokens, global ? tokens : model.window);
+  }
+  return operations;
+}
+
+double vectorElements(const ModelShape &model, const LayerShape &layer) {
+  double hidden = double(model.hidden), queries = double(model.heads) * double(layer.headDim),
+         keys = double(layer.kvHeads) * double(layer.headDim), gate = double(layer.intermediate),
+         own = double(model.perLayerInput);
+  // Four norms of the stream, two of them with a sum; rounding for q, k, v and for gate, up.
+  // Queries: norm, rotation, rounding of what attention gives. Keys: norm, rotation. The gate's
+  // function costs about as much as four plain visits.
+  return 8 * hidden + 3 * queries + 3 * keys + 6 * gate + 7 * own + (own > 0 ? 3 * hidden : 0);
+}
+
+static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &model,
+                                 const PrefillWork &work) {
+  TimeEstimate estimate;
+  if (machine.readBytesPerSecond <= 0 || work.formats.size() != model.tensors.size() ||
+      work.tokens < 1 || work.chunk < 1)
+    return estimate;
+  double products = 0, reading = 0, last = 0;
+  int64_t layers = model.prefillLayers();
+  double chunks = std::ceil(double(work.tokens) / double(work.chunk));
+  double rows = double(work.tokens) / chunks; // of a chunk, on average
+  for (size_t i = 0; i < model.tensors.size(); ++i) {
+    const TensorShape &tensor = model.tensors[i];
+    WeightFormat format = work.formats[i];
+    if (isTable(tensor))
+      continue;
+    int64_t bytes = packedBytes(format, tensor.n, tensor.k);
+    if (isHead(tensor) || tensor.layer >= layers) {
+      last += decodeSeconds(machine, tensor, format, bytes);
+      continue;
+    }
+    double rate = matmulRate(machine, format);
+    if (rate <= 0)
+      return {};
+    double operations =
+        2 * double(tensor.n) * double(tensor.k) * tensor.readFraction * double(work.tokens) / rate;
+    // Of experts, the share that the chunk's tokens use together.
+    double touched = 1 - std::pow(1 - tensor.readFraction, rows);
+    double memory = chunks * double(bytes) * touched /
+                    (machine.readBytesPerSecond * bandwidthShare(machine, format));
+    (operations >= memory ? products : reading) += std::max(operations, memory);
+  }
+  estimate.add("products", products, limitOperations);
+  estimate.add("weights", reading, limitMemory);
+  estimate.add("last_token", last, limitMemory);
+
+  double attention = 0;
+  for (bool global : {false, true})
+    for (KvFormat format :
+         {global ? work.globalK : work.localK, global ? work.globalV : work.localV}) {
+      double rate = machine.rates(format).attentionOperationsPerSecond;
+      if (rate <= 0)
+        rate = machine.floatOpsPerSecond * attentionShare;
+      if (rate > 0)
+        attention += attentionOperations(model, layers, global, work.tokens) / 2 / rate;
+    }
+  estimate.add("attention", attention, limitOperations);
+
+  double elements = 0;
+  for (int64_t l = 0; l < layers; ++l)
+    elements += vectorElements(model, model.layers[l]);
+  estimate.add("layers", elements * double(work.tokens) * machine.vectorSeconds, limitSmall);
+  // About twice the launches of a decoded token: operations that one row does in passing take one.
+  estimate.add("launches", 2 * chunks * barrierSeconds(machine, model), limitBarriers);
+  estimate.add("storage", machine.storageRowSeconds * work.coldPages, limitStorage);
+  return estimate;
+}
+
+TimeEstimate prefillTime(const MachineModel &machine, const ModelShape &model,
+                         const PrefillWork &work) {
+  TimeEstimate estimate = prefillTerms(machine, model, work);
+  estimate.low = prefillTerms(optimistic(machine), model, work).seconds();
+  estimate.high = prefillTerms(pessimistic(machine), model, work).seconds();
+  return estimate;
+}
+
+SpeedEstimate prefillSpeed(const TimeEstimate &prompt, int64_t tokens) {
+  SpeedEstimate estimate = decodeSpeed(prompt);
+  estimate.tokensPerSecond *= double(tokens);
+  estimate.low *= double(tokens);
+  estimate.high *= double(tokens);
+  return estimate;
+}
+
+SpeedEstimate prefillSpeed(const MachineModel &machine, const ModelShape &model,
+                           const std::vector<WeightFormat> &formatOf, int64_t chunk) {
+  PrefillWork work;
+  work.formats = formatOf;
+  work.chunk = chunk;
+  return prefillSpeed(prefillTime(machine, model, work), work.tokens);
+}
+
+double encoderSeconds(const MachineModel &machine, double operations, double weightBytes) {
+  double compute = matmulRate(machine, WeightFormat::W8);
+  if (machine.readBytesPerSecond <= 0 || compute <= 0)
+    return 0;
+  return std::max(operations / compute, weightBytes / machine.readBytesPerSecond);
+}
+
+} // namespace gcompile

@@ -1,0 +1,42 @@
+// Time of a prompt. It goes through the layers in chunks; a product of a chunk takes as long as its
+// operations or as reading its weights, whichever is longer. Layers that feed no cache run for the
+// last token alone, and so does the head (exact: nobody reads the rest). Operations count 2 for a
+// multiply and add; times are seconds.
+#pragma once
+
+#include "passes/Cost/DecodeTime.h"
+
+namespace gcompile {
+
+struct PrefillWork {
+  std::span<const WeightFormat> formats; // one for each of model.tensors
+  KvFormat localK = KvFormat::F16, localV = KvFormat::F16;
+  KvFormat globalK = KvFormat::F16, globalV = KvFormat::F16;
+  int64_t chunk = 128;  // tokens that are done at once
+  int64_t tokens = 512; // of the prompt
+  double coldPages = 0; // of 4 KiB of table rows that are read from storage for the whole prompt
+};
+
+// "products", "weights" (where reading them takes longer), "last_token", "attention", "layers"
+// (norms, gates, rounding), "launches", "storage".
+TimeEstimate prefillTime(const MachineModel &machine, const ModelShape &model,
+                         const PrefillWork &work);
+
+// Operations of the products of one token in all layers that prefill computes, and of attention
+// over `tokens` positions from 0.
+double productOperations(const ModelShape &model, int64_t layers);
+double attentionOperations(const ModelShape &model, int64_t layers, bool global, int64_t tokens);
+
+// Elements that norms, gates, rotations and rounding of one token visit in a layer.
+double vectorElements(const ModelShape &model, const LayerShape &layer);
+
+// A prompt of 512 tokens. `formatOf` has one format for each of model.tensors.
+SpeedEstimate prefillSpeed(const MachineModel &machine, const ModelShape &model,
+                           const std::vector<WeightFormat> &formatOf, int64_t chunk);
+SpeedEstimate prefillSpeed(const TimeEstimate &prompt, int64_t tokens);
+
+// An encoder (vision, audio) of so many operations and weight bytes, run once: it computes or
+// reads.
+double encoderSeconds(const MachineModel &machine, double operations, double weightBytes);
+
+} // namespace gcompile
