@@ -57,7 +57,8 @@ static size_t optionIndex(const PlanItem &item, llvm::StringRef format) {
 static std::vector<PricedOption> priced(const PlanItem &item) {
   std::vector<PricedOption> out;
   for (const PlanOption &option : item.options)
-    out.push_back({option.format, option.bytes, option.loss, option.seconds});
+    out.push_back({option.format, option.bytes, option.loss, option.seconds, option.storedBytes,
+                   option.supported});
   return out;
 }
 
@@ -178,6 +179,12 @@ private:
     SpeedEstimate prefill = prefillSpeed(machine, model, formats, plan.prefillChunk);
     plan.predicted.decodeTokensPerSecond = decode.tokensPerSecond;
     plan.predicted.decodeTerm = decode.term;
+    if (decode.tokensPerSecond > 0)
+      for (auto [term, seconds] :
+           {std::pair("weights", parts.weights), std::pair("kv cache", parts.kv),
+            std::pair("storage rows", parts.storage), std::pair("barriers", parts.barriers)})
+        if (seconds > 0)
+          plan.predicted.decodeParts.push_back({term, seconds});
     plan.predicted.prefillTokensPerSecond = prefill.tokensPerSecond;
     plan.predicted.prefillTerm = prefill.term;
     // Of a prompt of 512 tokens, or half the context.
@@ -189,6 +196,7 @@ private:
     plan.predicted.kl = quality.kl;
     plan.predicted.klLow = quality.low;
     plan.predicted.klHigh = quality.high;
+    plan.predicted.klBasis = request.measuredError ? QualityBasis::Weights : QualityBasis::Prior;
   }
 
   const PlanRequest &request;
@@ -310,10 +318,14 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
       return llvm::createStringError("the solver's plan does not hold: " + why);
     outcome.plan = PlanWriter(request, choice, *table, *result.solution).write();
     outcome.plan->solver = solver.name();
-    outcome.plan->optimality = {.objective = result.cost.objective,
-                                .bound = result.bound,
-                                .lossPerSecond = table->problem.lossPerSecond,
-                                .gap = gapOf(result.cost.objective, result.bound)};
+    outcome.plan->optimality = {
+        .objective = result.cost.objective,
+        .bound = result.bound,
+        .lossPerSecond = table->problem.lossPerSecond,
+        .lossPerStoredByte = table->problem.lossPerStoredByte,
+        .fixedSeconds = table->problem.fixedSeconds,
+        .maxSeconds = std::isfinite(table->problem.maxSeconds) ? table->problem.maxSeconds : 0,
+        .gap = gapOf(result.cost.objective, result.bound)};
     outcome.plan->seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return outcome;

@@ -29,10 +29,12 @@ std::optional<Objective> parseObjective(std::string_view name);
 // One way to store an item, and what it costs. An item whose options are groups ("layers.*.mlp")
 // prices the group.
 struct PricedOption {
-  std::string format; // weight format, or "k/v" pair for KV items ("kv8/kv8")
-  int64_t bytes = 0;  // of the item in this option, resident in memory
-  double loss = 0;    // expected KL of choosing it alone, nats per token
-  double seconds = 0; // expected time it adds to one decoded token
+  std::string format;      // weight format, or "k/v" pair for KV items ("kv8/kv8")
+  int64_t bytes = 0;       // of the item in this option, resident in memory
+  double loss = 0;         // expected KL of choosing it alone, nats per token
+  double seconds = 0;      // expected time it adds to one decoded token
+  int64_t storedBytes = 0; // in the artifact though not resident (tables on storage)
+  bool allowed = true;     // false: the target, the user or the checkpoint rules it out
 };
 
 // A decided tensor. `options` holds every option that was priced, the chosen one included.
@@ -58,12 +60,29 @@ struct PlannedKv {
   std::vector<PricedOption> options;
 };
 
+// A share of the time of one decoded token.
+struct TimePart {
+  std::string term; // "weights", "kv cache", "storage rows", "barriers"
+  double seconds = 0;
+};
+
+// What the expected KL rests on, from unsure to sure: published averages for formats and roles, the
+// error of each format on the weights themselves, errors weighted by activations of a calibration
+// text, or the KL measured on the model.
+enum class QualityBasis : uint8_t { Prior, Weights, Calibration, Sensitivities };
+std::string_view name(QualityBasis basis);
+std::optional<QualityBasis> parseQualityBasis(std::string_view name);
+
 // Estimates; each speed names what bounds it.
 struct Predictions {
   double decodeTokensPerSecond = 0, prefillTokensPerSecond = 0,
          firstTokenSeconds = 0;        // 0: not predicted
   std::string decodeTerm, prefillTerm; // "memory bandwidth", "operations", "barriers"
+  // Ranges that the speeds lie in with 90 % certainty; 0: no range is stated.
+  double decodeLow = 0, decodeHigh = 0, prefillLow = 0, prefillHigh = 0;
+  std::vector<TimePart> decodeParts; // their sum is at most one decoded token; empty: not known
   double kl = 0, klLow = 0, klHigh = 0;
+  QualityBasis klBasis = QualityBasis::Prior;
   bool measured =
       false; // the speeds rest on a measurement of this moment: they stay out of artifacts
 };
@@ -71,9 +90,18 @@ struct Predictions {
 // How far the solution may be from the best one: bound ≤ best ≤ objective.
 struct Optimality {
   double objective = 0, bound = 0;
-  double lossPerSecond =
-      0;          // exchange rate of the objective: nats that a second of a token is worth
-  double gap = 0; // (objective − bound) / max(objective, tiny)
+  // Exchange rates of the objective: nats that a second of a token, and a byte of the artifact that
+  // is not resident, are worth.
+  double lossPerSecond = 0, lossPerStoredByte = 0;
+  double fixedSeconds = 0; // of a token, whatever is chosen
+  double maxSeconds = 0;   // of a token, asked for by --min-decode; 0: no limit
+  double gap = 0;          // (objective − bound) / max(objective, tiny)
+};
+
+// Tensors (or "local", "global" caches) that had to take the same format.
+struct PlannedCoupling {
+  std::string reason;
+  std::vector<std::string> items;
 };
 
 struct Plan {
@@ -99,6 +127,7 @@ struct Plan {
 
   std::vector<PlannedTensor> tensors; // in order of first use
   std::vector<PlannedKv> kvCaches;
+  std::vector<PlannedCoupling> couplings;
 
   // Rows of every local ring respectively global cache (docs/decisions/0001).
   int64_t localCapacity = 0, globalCapacity = 0;

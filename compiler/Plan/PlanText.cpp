@@ -3,6 +3,7 @@
 #include "compiler/Plan/deployment_plan.pb.h"
 
 #include "llvm/ADT/Twine.h"
+#include "llvm/Support/JSON.h"
 
 #include <cmath>
 #include <google/protobuf/io/tokenizer.h>
@@ -25,6 +26,32 @@ public:
 
 } // namespace
 
+namespace {
+
+// One option a line: diffs show decisions, not layout.
+class OnOneLine final : public google::protobuf::TextFormat::FastFieldValuePrinter {
+  using Text = google::protobuf::TextFormat::BaseTextGenerator;
+  void PrintMessageStart(const google::protobuf::Message &, int, int, bool,
+                         Text *out) const override {
+    out->PrintLiteral(" { ");
+  }
+  bool PrintMessageContent(const google::protobuf::Message &message, int, int, bool,
+                           Text *out) const override {
+    google::protobuf::TextFormat::Printer printer;
+    printer.SetSingleLineMode(true);
+    std::string text;
+    printer.PrintToString(message, &text);
+    out->PrintString(text);
+    return true;
+  }
+  void PrintMessageEnd(const google::protobuf::Message &, int, int, bool,
+                       Text *out) const override {
+    out->PrintLiteral("}\n");
+  }
+};
+
+} // namespace
+
 static std::string str(std::string_view text) { return std::string(text); }
 
 static void writeOptions(const std::vector<PricedOption> &options,
@@ -35,6 +62,8 @@ static void writeOptions(const std::vector<PricedOption> &options,
     written.set_bytes(option.bytes);
     written.set_loss(option.loss);
     written.set_seconds(option.seconds);
+    written.set_stored_bytes(option.storedBytes);
+    written.set_excluded(!option.allowed);
   }
 }
 
@@ -93,14 +122,27 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
     predicted.set_first_token_seconds(plan.predicted.firstTokenSeconds);
     predicted.set_decode_term(plan.predicted.decodeTerm);
     predicted.set_prefill_term(plan.predicted.prefillTerm);
+    predicted.set_decode_low(plan.predicted.decodeLow);
+    predicted.set_decode_high(plan.predicted.decodeHigh);
+    predicted.set_prefill_low(plan.predicted.prefillLow);
+    predicted.set_prefill_high(plan.predicted.prefillHigh);
+    for (const TimePart &part : plan.predicted.decodeParts) {
+      plan::TimePart &written = *predicted.add_decode_parts();
+      written.set_term(part.term);
+      written.set_seconds(part.seconds);
+    }
   }
   predicted.set_kl(plan.predicted.kl);
   predicted.set_kl_low(plan.predicted.klLow);
   predicted.set_kl_high(plan.predicted.klHigh);
+  predicted.set_kl_basis(str(name(plan.predicted.klBasis)));
   out.mutable_optimality()->set_objective(plan.optimality.objective);
   out.mutable_optimality()->set_bound(plan.optimality.bound);
   out.mutable_optimality()->set_gap(plan.optimality.gap);
   out.mutable_optimality()->set_loss_per_second(plan.optimality.lossPerSecond);
+  out.mutable_optimality()->set_loss_per_stored_byte(plan.optimality.lossPerStoredByte);
+  out.mutable_optimality()->set_fixed_seconds(plan.optimality.fixedSeconds);
+  out.mutable_optimality()->set_max_seconds(plan.optimality.maxSeconds);
   out.set_solver(plan.solver);
 }
 
@@ -111,9 +153,17 @@ std::string planText(const Plan &plan, PlanTextUse use) {
     writeKv(kv, *message.add_kv_caches());
   for (const PlannedTensor &tensor : plan.tensors)
     writeTensor(tensor, *message.add_tensors());
-  // One tensor and one option a line: diffs show decisions, not layout.
+  for (const PlannedCoupling &coupling : plan.couplings) {
+    plan::Coupling &written = *message.add_couplings();
+    written.set_reason(coupling.reason);
+    for (const std::string &item : coupling.items)
+      written.add_items(item);
+  }
   google::protobuf::TextFormat::Printer printer;
   printer.SetUseShortRepeatedPrimitives(true);
+  for (const google::protobuf::Descriptor *owner :
+       {plan::Tensor::descriptor(), plan::KvCache::descriptor()})
+    printer.RegisterFieldValuePrinter(owner->FindFieldByName("options"), new OnOneLine);
   std::string body;
   google::protobuf::io::StringOutputStream stream(&body);
   printer.Print(message, &stream);
@@ -123,6 +173,41 @@ std::string planText(const Plan &plan, PlanTextUse use) {
 }
 
 namespace {
+
+// The first string in a message that is not UTF-8, with its field's name; names reach JSON and
+// HTML.
+const google::protobuf::FieldDescriptor *badString(const google::protobuf::Message &message) {
+  const google::protobuf::Reflection &reflection = *message.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor *> fields;
+  reflection.ListFields(message, &fields);
+  std::string scratch;
+  for (const google::protobuf::FieldDescriptor *field : fields) {
+    bool text = field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING;
+    bool nested = field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE;
+    if (!text && !nested)
+      continue;
+    int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      if (nested) {
+        const google::protobuf::Message &inner =
+            field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
+                                 : reflection.GetMessage(message, field);
+        if (const auto *bad = badString(inner))
+          return bad;
+        continue;
+      }
+      const std::string &value =
+          field->is_repeated() ? reflection.GetRepeatedStringReference(message, field, i, &scratch)
+                               : reflection.GetStringReference(message, field, &scratch);
+      if (!llvm::json::isUTF8(value))
+        return field;
+    }
+  }
+  return nullptr;
+}
+
+// Bytes and counts that sums of never overflow.
+bool isSize(int64_t value) { return value >= 0 && value <= int64_t(1) << 56; }
 
 // Converts and checks; the first fault wins.
 class Reader {
@@ -138,10 +223,12 @@ public:
     if (in.size() > 256)
       return fault("'" + owner + "' has more than 256 options");
     for (const plan::Option &option : in) {
-      if (option.bytes() < 0 || !std::isfinite(option.loss()) || !std::isfinite(option.seconds()))
+      if (!isSize(option.bytes()) || !isSize(option.stored_bytes()) ||
+          !std::isfinite(option.loss()) || !std::isfinite(option.seconds()))
         return fault("option '" + option.format() + "' of '" + owner +
-                     "' has a price that is no number or is negative");
-      out.push_back({option.format(), option.bytes(), option.loss(), option.seconds()});
+                     "' has a price that is no number, is negative or beyond 2^56");
+      out.push_back({option.format(), option.bytes(), option.loss(), option.seconds(),
+                     option.stored_bytes(), !option.excluded()});
     }
     return llvm::Error::success();
   }
@@ -157,7 +244,7 @@ public:
       return fault("tensor '" + in.name() + "' has placement '" + in.placement() +
                    "', expected 'memory' or 'storage'");
     if (in.n() <= 0 || in.k() <= 0 || in.n() > int64_t(1) << 32 || in.k() > int64_t(1) << 32 ||
-        in.bytes() < 0)
+        !isSize(in.bytes()))
       return fault("tensor '" + in.name() + "' has shape " + llvm::Twine(in.n()) + "x" +
                    llvm::Twine(in.k()) + ", which is none");
     PlannedTensor tensor;
@@ -186,6 +273,10 @@ public:
     if (!k || !v)
       return fault("kv cache '" + in.layer_type() + "' has formats '" + in.k() + "' and '" +
                    in.v() + "', expected f32, f16, kv8 or kv4");
+    for (int64_t count : {in.layers(), in.heads(), in.head_dim(), in.capacity(), in.bytes()})
+      if (!isSize(count))
+        return fault("kv cache '" + in.layer_type() + "' counts " + llvm::Twine(count) +
+                     ", expected 0 to 2^56");
     PlannedKv kv;
     kv.layerType = in.layer_type();
     kv.k = *k;
@@ -215,10 +306,15 @@ private:
 
 } // namespace
 
-static void readNumbers(const plan::DeploymentPlan &in, Plan &out) {
+// The account and the predictions; reports show them, so they have to be numbers.
+static llvm::Error readNumbers(const Reader &reader, const plan::DeploymentPlan &in, Plan &out) {
   const plan::Memory &memory = in.memory();
   out.memory = {memory.weights(),  memory.tables(), memory.kv_cache(), memory.activations(),
                 memory.encoders(), memory.code(),   memory.runtime()};
+  for (int64_t bytes : {memory.weights(), memory.tables(), memory.kv_cache(), memory.activations(),
+                        memory.encoders(), memory.code(), memory.runtime()})
+    if (!isSize(bytes))
+      return reader.fault("memory holds " + llvm::Twine(bytes) + " bytes, expected 0 to 2^56");
   const plan::Predictions &predicted = in.predicted();
   out.predicted.decodeTokensPerSecond = predicted.decode_tokens_per_second();
   out.predicted.prefillTokensPerSecond = predicted.prefill_tokens_per_second();
@@ -228,11 +324,52 @@ static void readNumbers(const plan::DeploymentPlan &in, Plan &out) {
   out.predicted.kl = predicted.kl();
   out.predicted.klLow = predicted.kl_low();
   out.predicted.klHigh = predicted.kl_high();
+  out.predicted.decodeLow = predicted.decode_low();
+  out.predicted.decodeHigh = predicted.decode_high();
+  out.predicted.prefillLow = predicted.prefill_low();
+  out.predicted.prefillHigh = predicted.prefill_high();
+  for (const plan::TimePart &part : predicted.decode_parts())
+    out.predicted.decodeParts.push_back({part.term(), part.seconds()});
+  // Plans of older versions say nothing.
+  out.predicted.klBasis = parseQualityBasis(predicted.kl_basis()).value_or(QualityBasis::Prior);
   out.optimality.objective = in.optimality().objective();
   out.optimality.bound = in.optimality().bound();
   out.optimality.gap = in.optimality().gap();
   out.optimality.lossPerSecond = in.optimality().loss_per_second();
+  out.optimality.lossPerStoredByte = in.optimality().loss_per_stored_byte();
+  out.optimality.fixedSeconds = in.optimality().fixed_seconds();
+  out.optimality.maxSeconds = in.optimality().max_seconds();
   out.solver = in.solver();
+  const Predictions &p = out.predicted;
+  const Optimality &o = out.optimality;
+  std::vector<double> numbers = {p.decodeTokensPerSecond,
+                                 p.prefillTokensPerSecond,
+                                 p.firstTokenSeconds,
+                                 p.decodeLow,
+                                 p.decodeHigh,
+                                 p.prefillLow,
+                                 p.prefillHigh,
+                                 p.kl,
+                                 p.klLow,
+                                 p.klHigh,
+                                 o.objective,
+                                 o.bound,
+                                 o.gap,
+                                 o.lossPerSecond,
+                                 o.lossPerStoredByte,
+                                 o.fixedSeconds,
+                                 o.maxSeconds};
+  for (const TimePart &part : p.decodeParts)
+    numbers.push_back(part.seconds);
+  for (double number : numbers)
+    if (!std::isfinite(number))
+      return reader.fault("a prediction or price is no finite number");
+  if (p.decodeParts.size() > 64)
+    return reader.fault("more than 64 parts of a token");
+  for (const plan::Coupling &coupling : in.couplings())
+    out.couplings.push_back(
+        {coupling.reason(), {coupling.items().begin(), coupling.items().end()}});
+  return llvm::Error::success();
 }
 
 llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
@@ -246,6 +383,8 @@ llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
   parser.SetRecursionLimit(20);
   if (!parser.ParseFromString(text.str(), &message))
     return reader.fault(error.text);
+  if (const google::protobuf::FieldDescriptor *field = badString(message))
+    return reader.fault("a " + field->name() + " is no UTF-8 text");
   if (message.version() < 1)
     return reader.fault("it states no version: this is no plan");
   if (message.version() > planVersion)
@@ -278,15 +417,17 @@ llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
       plan.scoreChunk > 4096)
     return reader.fault("chunks are " + llvm::Twine(plan.prefillChunk) + " and " +
                         llvm::Twine(plan.scoreChunk) + ", expected 1 to 4096");
-  if (plan.budgetBytes < 0 || plan.tableCacheRows < 0 || plan.tableCacheRows > int64_t(1) << 32)
-    return reader.fault("budget and table cache rows must not be negative");
+  if (!isSize(plan.budgetBytes) || plan.tableCacheRows < 0 ||
+      plan.tableCacheRows > int64_t(1) << 32)
+    return reader.fault("budget and table cache rows must not be negative or beyond 2^56 and 2^32");
   for (const plan::KvCache &kv : message.kv_caches())
     if (llvm::Error fault = reader.kvCache(kv, plan))
       return fault;
   for (const plan::Tensor &tensor : message.tensors())
     if (llvm::Error fault = reader.tensor(tensor, plan))
       return fault;
-  readNumbers(message, plan);
+  if (llvm::Error fault = readNumbers(reader, message, plan))
+    return fault;
   return plan;
 }
 
