@@ -16,10 +16,6 @@
 
 namespace gcompile {
 
-static void printJson(llvm::json::Object object) {
-  llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(object))) << "\n";
-}
-
 static ExitCode nothingFits(const CommandContext &context, const DeviceProfile &profile,
                             const std::string &model, const PlanOutcome &outcome,
                             const std::vector<Considered> &considered) {
@@ -69,7 +65,7 @@ static void report(const Run &run, const Plan &plan, const std::string &artifact
       object["artifact"] = artifact;
     printJson(std::move(object));
   } else if (!options.quiet) {
-    llvm::outs() << planReport(plan);
+    llvm::outs() << planReport(plan, terminalStyle());
     if (!artifact.empty())
       llvm::outs() << "\nwrote " << artifact << "\n";
   }

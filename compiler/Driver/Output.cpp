@@ -2,8 +2,11 @@
 #include "compiler/Driver/Commands.h"
 
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+
+#include <cstdlib>
 
 namespace gcompile {
 
@@ -25,6 +28,29 @@ ExitCode failWith(ExitCode code, llvm::Error error) {
       llvm::StringRef(message).contains(" failed: 'kernel."))
     code = ExitCode::OurBug;
   return failWith(code, message);
+}
+
+void printJson(llvm::json::Object object) {
+  llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(object))) << "\n";
+}
+
+ReportStyle terminalStyle() {
+  auto variable = [](const char *name) {
+    const char *value = std::getenv(name);
+    return llvm::StringRef(value ? value : "");
+  };
+  ReportStyle style;
+  llvm::StringRef terminal = variable("TERM");
+  if (!llvm::outs().is_displayed() || terminal.empty() || terminal == "dumb")
+    return style;
+  // The first that is set decides, as in setlocale(3).
+  llvm::StringRef locale;
+  for (const char *name : {"LC_ALL", "LC_CTYPE", "LANG"})
+    if (locale.empty())
+      locale = variable(name);
+  style.unicode = locale.contains_insensitive("utf-8") || locale.contains_insensitive("utf8");
+  style.colour = variable("NO_COLOR").empty(); // no-color.org
+  return style;
 }
 
 void printNote(const CommandContext &context, const std::string &message) {

@@ -1,0 +1,74 @@
+#include "compiler/Plan/PlanReport.h"
+
+namespace gcompile {
+
+static std::string str(std::string_view text) { return std::string(text); }
+
+llvm::json::Object planJson(const Plan &plan) {
+  using namespace llvm::json;
+  Object memory;
+  for (const MemoryCategory &category : memoryCategories())
+    memory[category.key] = plan.memory.*category.bytes;
+  Array tensors;
+  for (const PlannedTensor &tensor : plan.tensors) {
+    Object entry{{"name", tensor.name},
+                 {"role", tensor.role},
+                 {"layer", tensor.layer < 0 ? Value(nullptr) : Value(tensor.layer)},
+                 {"format", str(name(tensor.format))},
+                 {"bytes", tensor.bytes},
+                 {"placement", tensor.placement},
+                 {"shape", Array{tensor.n, tensor.k}},
+                 {"fixed", tensor.fixed}};
+    tensors.push_back(std::move(entry));
+  }
+  Array caches;
+  for (const PlannedKv &kv : plan.kvCaches)
+    caches.push_back(Object{{"layer_type", kv.layerType},
+                            {"k", str(name(kv.k))},
+                            {"v", str(name(kv.v))},
+                            {"bytes", kv.bytes},
+                            {"layers", kv.layers},
+                            {"capacity", kv.capacity}});
+  const Predictions &p = plan.predicted;
+  // Zero means that the profile knows too little to predict.
+  auto known = [](double value) { return value > 0 ? Value(value) : Value(nullptr); };
+  Array parts;
+  for (const TimePart &part : p.decodeParts)
+    parts.push_back(Object{{"term", part.term}, {"seconds", part.seconds}});
+  return Object{{"model", plan.model},
+                {"target", plan.target},
+                {"budget_bytes", plan.budgetBytes},
+                {"peak_bytes", plan.memory.peak()},
+                {"feasible", plan.memory.peak() <= plan.budgetBytes},
+                {"context", plan.context},
+                {"modalities", Array(plan.modalities)},
+                {"objective", str(name(plan.objective))},
+                {"memory", std::move(memory)},
+                {"tables", Object{{"placement", str(name(plan.tables))},
+                                  {"cache_rows", plan.tableCacheRows}}},
+                {"prefill_chunk", plan.prefillChunk},
+                {"score_chunk", plan.scoreChunk},
+                {"tensors", std::move(tensors)},
+                {"kv_cache", std::move(caches)},
+                {"predicted", Object{{"decode_tokens_per_second", known(p.decodeTokensPerSecond)},
+                                     {"prefill_tokens_per_second", known(p.prefillTokensPerSecond)},
+                                     {"first_token_seconds", known(p.firstTokenSeconds)},
+                                     {"decode_low", known(p.decodeLow)},
+                                     {"decode_high", known(p.decodeHigh)},
+                                     {"prefill_low", known(p.prefillLow)},
+                                     {"prefill_high", known(p.prefillHigh)},
+                                     {"decode_bound_by", p.decodeTerm},
+                                     {"prefill_bound_by", p.prefillTerm},
+                                     {"decode_parts", std::move(parts)},
+                                     {"kl", p.kl},
+                                     {"kl_low", p.klLow},
+                                     {"kl_high", p.klHigh},
+                                     {"kl_basis", str(name(p.klBasis))}}},
+                {"optimality", Object{{"objective", plan.optimality.objective},
+                                      {"bound", plan.optimality.bound},
+                                      {"gap", plan.optimality.gap}}},
+                {"solver", plan.solver},
+                {"seconds", plan.seconds}};
+}
+
+} // namespace gcompile
