@@ -1,0 +1,105 @@
+#include "compiler/Report/MemoryTimeline.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace gcompile {
+namespace {
+
+int64_t part(int64_t bytes, double share) {
+  return int64_t(std::llround(double(bytes) * std::clamp(share, 0.0, 1.0)));
+}
+
+class Builder {
+public:
+  Builder(const Plan &plan) : plan(plan), all(plan.memory) {
+    for (const PlannedKv &kv : plan.kvCaches)
+      (kv.layerType == "local" ? local : global) = kv;
+    // Rows beyond the window are counted as activations: see PlannedKv::bytes.
+    localWindow = std::clamp<int64_t>(all.kvCache - global.bytes, 0, local.bytes);
+    surplus = std::min(local.bytes - localWindow, all.activations);
+    windowRows =
+        local.bytes > 0 ? double(local.capacity) * double(localWindow) / double(local.bytes) : 0;
+  }
+
+  MemoryTimeline build(double loadBytesPerSecond) {
+    int64_t prompt = std::clamp<int64_t>(plan.context / 2, 1, 512);
+    const Predictions &p = plan.predicted;
+    auto time = [](double amount, double rate) { return rate > 0 ? amount / rate : 0; };
+    bool encodes = all.encoders > 0;
+    double loaded = 0.16, encoded = encodes ? 0.28 : loaded, read = encodes ? 0.46 : 0.38;
+    timeline.phases.push_back(
+        {"load", time(double(all.weights + all.code), loadBytesPerSecond), 0, 0, 0, loaded});
+    if (encodes)
+      timeline.phases.push_back({"encode", 0, 0, 0, loaded, encoded});
+    timeline.phases.push_back(
+        {"prefill", time(double(prompt), p.prefillTokensPerSecond), 0, prompt, encoded, read});
+    timeline.phases.push_back({"decode",
+                               time(double(plan.context - prompt), p.decodeTokensPerSecond), prompt,
+                               plan.context, read, 1});
+
+    MemoryAccount now;
+    now.runtime = all.runtime;
+    now.code = all.code;
+    sample(0, 0, now);
+    now.weights = all.weights;
+    if (plan.tables != TablePlacement::Storage)
+      now.tables = all.tables;
+    sample(loaded, 0, now);
+    if (encodes) {
+      now.encoders = all.encoders;
+      sample(loaded, 0, now);
+      sample(encoded, 0, now);
+      now.encoders = 0;
+    }
+    // The arena is touched by the first chunk and stays.
+    now.activations = all.activations - surplus;
+    grow(now, 0, prompt, encoded, read, 16);
+    grow(now, prompt, plan.context, read, 1, 48);
+    return std::move(timeline);
+  }
+
+private:
+  void sample(double at, int64_t position, const MemoryAccount &memory) {
+    timeline.samples.push_back({at, position, memory});
+  }
+
+  void grow(MemoryAccount now, int64_t from, int64_t to, double start, double end, int steps) {
+    int64_t arena = now.activations;
+    for (int i = 0; i <= steps; ++i) {
+      int64_t position = from + (to - from) * i / steps;
+      double rows = double(position);
+      now.kvCache = all.kvCache - localWindow;
+      // Everything is there when the context is full; capacities are rounded up.
+      now.kvCache = part(now.kvCache, plan.context > 0 ? rows / double(plan.context) : 1) +
+                    part(localWindow, windowRows > 0 ? rows / windowRows : 1);
+      double beyond = double(local.capacity) - windowRows;
+      now.activations =
+          arena + part(surplus, beyond >= 1 ? (rows - windowRows) / beyond : double(i > 0));
+      if (position == plan.context) {
+        now.kvCache = all.kvCache;
+        now.activations = all.activations;
+        now.tables = all.tables;
+      } else if (plan.tables == TablePlacement::Storage) {
+        now.tables =
+            part(all.tables, plan.tableCacheRows > 0 ? rows / double(plan.tableCacheRows) : 1);
+      }
+      sample(start + (end - start) * double(i) / double(steps), position, now);
+    }
+  }
+
+  const Plan &plan;
+  const MemoryAccount &all;
+  PlannedKv local, global;
+  int64_t localWindow = 0, surplus = 0;
+  double windowRows = 0;
+  MemoryTimeline timeline;
+};
+
+} // namespace
+
+MemoryTimeline memoryTimeline(const Plan &plan, double loadBytesPerSecond) {
+  return Builder(plan).build(loadBytesPerSecond);
+}
+
+} // namespace gcompile

@@ -1,0 +1,61 @@
+// Plan files: what is read is what was written, and what no planner writes is refused.
+#include "compiler/Plan/PlanText.h"
+#include "SamplePlan.h"
+#include "compiler/Plan/PlanReport.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+using namespace gcompile;
+using testing::HasSubstr;
+
+namespace {
+
+std::string json(const Plan &plan) {
+  return llvm::formatv("{0}", llvm::json::Value(planJson(plan))).str();
+}
+
+// Replaces the first occurrence of `from` in the sample's file and reads it.
+std::string refusalAfter(const std::string &from, const std::string &to) {
+  std::string text = planText(samplePlan());
+  size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  if (at == std::string::npos)
+    return "";
+  llvm::Expected<Plan> plan = parsePlan(text.replace(at, from.size(), to), "edited");
+  return plan ? "" : llvm::toString(plan.takeError());
+}
+
+TEST(PlanText, SurvivesAFile) {
+  Plan plan = samplePlan();
+  Plan read = llvm::cantFail(parsePlan(planText(plan), "test"));
+  EXPECT_EQ(json(plan), json(read));
+  EXPECT_EQ(planText(plan), planText(read));
+}
+
+TEST(PlanText, WritesAnOptionALine) {
+  EXPECT_THAT(planText(samplePlan()),
+              HasSubstr("  options { format: \"w4\" bytes: 400 loss: 0.01 seconds: 4e-06 }\n"));
+}
+
+TEST(PlanText, RefusesWhatCannotBe) {
+  EXPECT_THAT(refusalAfter("weights: 5800", "weights: -1"), HasSubstr("memory holds -1 bytes"));
+  EXPECT_THAT(refusalAfter("weights: 5800", "weights: 9223372036854775807"),
+              HasSubstr("memory holds"));
+  EXPECT_THAT(refusalAfter("kl: 0.124", "kl: nan"), HasSubstr("no finite number"));
+  EXPECT_THAT(refusalAfter("objective: 0.124", "objective: inf"), HasSubstr("no finite number"));
+  EXPECT_THAT(refusalAfter("loss: 0.01 ", "loss: inf "), HasSubstr("price"));
+  EXPECT_THAT(refusalAfter("bytes: 400 ", "bytes: -400 "), HasSubstr("price"));
+  EXPECT_THAT(refusalAfter("capacity: 128", "capacity: -128"),
+              HasSubstr("kv cache 'local' counts -128"));
+  EXPECT_THAT(refusalAfter("model: \"sample\"", "model: \"\\377\""), HasSubstr("no UTF-8"));
+  EXPECT_THAT(refusalAfter("term: \"weights\"", "term: \"\\300\""), HasSubstr("no UTF-8"));
+  EXPECT_THAT(refusalAfter("version: 1", "version: 2"), HasSubstr("newer than this gcompile"));
+  EXPECT_THAT(refusalAfter("version: 1", ""), HasSubstr("no version"));
+  EXPECT_THAT(refusalAfter("format: \"w8\"\n", "format: \"w3\"\n"), HasSubstr("no weight format"));
+  EXPECT_THAT(refusalAfter("context: 1024", "context: 0"), HasSubstr("context is 0"));
+}
+
+} // namespace
