@@ -1,14 +1,12 @@
-// The commands that only look: targets, inspect, verify, why.
+// The commands that only look: targets, inspect, verify.
 #include "compiler/Artifact/ArtifactReader.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/ModelShape.h"
-#include "compiler/Driver/OptionTable.h"
 #include "compiler/Import/ImportModel.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
 #include "compiler/Profile/DeviceProfile.h"
 #include "compiler/Profile/NearestName.h"
-#include "passes/Planning/GreedySolver.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
@@ -19,10 +17,6 @@
 #include <map>
 
 namespace gcompile {
-
-static void printJson(llvm::json::Object object) {
-  llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(object))) << "\n";
-}
 
 static std::string humanFact(const Fact &fact) {
   if (fact.unit == "byte")
@@ -201,7 +195,7 @@ ExitCode runInspect(const CommandContext &context) {
   if (context.invocation.json)
     printJson(planJson(*plan));
   else
-    llvm::outs() << planReport(*plan);
+    llvm::outs() << planReport(*plan, terminalStyle());
   if (!context.invocation.json && kindOf(path) == FileKind::Artifact) {
     llvm::Expected<std::unique_ptr<ArtifactFile>> file = ArtifactFile::open(path);
     if (!file)
@@ -225,158 +219,6 @@ ExitCode runVerify(const CommandContext &context) {
     printJson(llvm::json::Object{{"intact", true}, {"bytes", int64_t((*file)->fileBytes())}});
   else
     llvm::outs() << path << ": intact, " << humanBytes(int64_t((*file)->fileBytes())) << "\n";
-  return ExitCode::Done;
-}
-
-// --- why ---
-
-// The name that the chosen option has in the priced list.
-static std::string chosenOption(const Plan &plan, const PlannedTensor &tensor) {
-  return tensor.role == "per_layer_table" ? tableOptionName(plan.tables, tensor.format)
-                                          : std::string(name(tensor.format));
-}
-
-// The problem as the plan's own prices tell it.
-static PlanProblem problemOf(const Plan &plan, std::vector<size_t> &chosen) {
-  PlanProblem problem;
-  int64_t chosenBytes = 0;
-  auto add = [&](const std::string &name, const std::vector<PricedOption> &options,
-                 const std::string &format, bool fixed) {
-    PlanItem item;
-    item.name = name;
-    for (const PricedOption &option : options) {
-      bool isChosen = option.format == format;
-      if (isChosen) {
-        chosenBytes += option.bytes;
-        chosen.push_back(item.options.size());
-      }
-      item.options.push_back(
-          {option.format, option.bytes, option.loss, option.seconds, isChosen || !fixed, 0});
-    }
-    problem.items.push_back(std::move(item));
-  };
-  for (const PlannedTensor &tensor : plan.tensors)
-    if (!tensor.options.empty())
-      add(tensor.name, tensor.options, chosenOption(plan, tensor), tensor.fixed);
-  for (const PlannedKv &kv : plan.kvCaches)
-    if (!kv.options.empty())
-      add(kv.layerType, kv.options, std::string(name(kv.k)), kv.fixed);
-  problem.fixedBytes = std::max<int64_t>(0, plan.memory.peak() - chosenBytes);
-  problem.budgetBytes = plan.budgetBytes;
-  problem.lossPerSecond = plan.optimality.lossPerSecond;
-  return problem;
-}
-
-// The nearest larger budget at which the solver gives the item something else; 0: none does.
-static int64_t flipBudget(PlanProblem problem, size_t item, size_t chosen) {
-  int64_t largest = problem.fixedBytes;
-  for (const PlanItem &each : problem.items) {
-    int64_t most = 0;
-    for (const PlanOption &option : each.options)
-      most = std::max(most, option.bytes);
-    largest += most;
-  }
-  auto flips = [&](int64_t budget) {
-    problem.budgetBytes = budget;
-    SolveResult result = GreedySolver().solve(problem);
-    return result.solution && result.solution->choice[item] != chosen;
-  };
-  int64_t low = problem.budgetBytes, step = std::max<int64_t>(low / 64, 65536), high = low;
-  do {
-    low = high;
-    if (low >= largest)
-      return 0;
-    high = std::min(low + step, largest);
-    step *= 2;
-  } while (!flips(high));
-  while (high - low > 4096) {
-    int64_t middle = low + (high - low) / 2;
-    (flips(middle) ? high : low) = middle;
-  }
-  return high;
-}
-
-ExitCode runWhy(const CommandContext &context) {
-  const std::string &path = context.invocation.arguments[0];
-  const std::string &wanted = context.invocation.arguments[1];
-  llvm::Expected<Plan> plan = loadPlan(path);
-  if (!plan)
-    return failWith(ExitCode::BadInput, plan.takeError());
-  std::vector<size_t> chosen;
-  PlanProblem problem = problemOf(*plan, chosen);
-  if (chosen.size() != problem.items.size())
-    return failWith(ExitCode::BadInput,
-                    "plan '" + path + "' takes a format that it does not price");
-  if (std::string why = check(problem); !why.empty())
-    return failWith(ExitCode::BadInput, "plan '" + path + "': " + why);
-  size_t index = 0;
-  std::vector<std::string> names;
-  for (const PlanItem &item : problem.items)
-    names.push_back(item.name);
-  while (index < names.size() && names[index] != wanted)
-    ++index;
-  if (index == names.size())
-    return failWith(ExitCode::BadInput, "plan '" + path + "' decides no tensor '" + wanted + "'" +
-                                            didYouMean(wanted, names));
-
-  const PlanItem &item = problem.items[index];
-  const PlanOption &now = item.options[chosen[index]];
-  // The runner-up: what would be next best for one byte more or less, at the price that this choice
-  // pays.
-  auto cost = [&](const PlanOption &option) { return objectiveOf(problem, option); };
-  const PlanOption *smaller = nullptr, *runnerUp = nullptr;
-  for (const PlanOption &option : item.options)
-    if (&option != &now && option.bytes < now.bytes && (!smaller || cost(option) < cost(*smaller)))
-      smaller = &option;
-  double pricePerByte =
-      smaller ? (cost(*smaller) - cost(now)) / double(now.bytes - smaller->bytes) : 0;
-  auto priced = [&](const PlanOption &option) {
-    return cost(option) + std::max(pricePerByte, 0.0) * double(option.bytes);
-  };
-  for (const PlanOption &option : item.options)
-    if (&option != &now && (!runnerUp || priced(option) < priced(*runnerUp)))
-      runnerUp = &option;
-  bool fixed = llvm::count_if(item.options, [](const PlanOption &o) { return o.supported; }) < 2;
-  int64_t flips = fixed ? 0 : flipBudget(problem, index, chosen[index]);
-  double klPerMib =
-      smaller ? (smaller->loss - now.loss) / double(now.bytes - smaller->bytes) * 1048576 : 0;
-
-  if (context.invocation.json) {
-    llvm::json::Array options;
-    for (const PlanOption &option : item.options)
-      options.push_back(llvm::json::Object{{"format", option.format},
-                                           {"bytes", option.bytes},
-                                           {"kl", option.loss},
-                                           {"seconds", option.seconds}});
-    llvm::json::Object object{{"tensor", wanted},
-                              {"format", now.format},
-                              {"bytes", now.bytes},
-                              {"kl", now.loss},
-                              {"kl_per_mib", klPerMib},
-                              {"fixed", fixed},
-                              {"options", std::move(options)}};
-    object["runner_up"] =
-        runnerUp
-            ? llvm::json::Value(llvm::json::Object{
-                  {"format", runnerUp->format}, {"bytes", runnerUp->bytes}, {"kl", runnerUp->loss}})
-            : llvm::json::Value(nullptr);
-    object["flips_at_budget_bytes"] = flips ? llvm::json::Value(flips) : llvm::json::Value(nullptr);
-    printJson(std::move(object));
-    return ExitCode::Done;
-  }
-  llvm::raw_ostream &out = llvm::outs();
-  out << wanted << " takes " << now.format << (fixed ? ", which was fixed" : "") << "\n";
-  for (const PlanOption &option : item.options)
-    out << llvm::format("  %s %-12s %10s  KL %.6f  %8.1f us a token\n", &option == &now ? "*" : " ",
-                        option.format.c_str(), humanBytes(option.bytes).c_str(), option.loss,
-                        option.seconds * 1e6);
-  if (smaller)
-    out << llvm::format("  its last bytes buy %.6f nats per MiB against %s\n", klPerMib,
-                        smaller->format.c_str());
-  if (flips)
-    out << "  it changes at a budget of about " << humanBytes(flips) << "\n";
-  else if (!fixed)
-    out << "  no larger budget changes it\n";
   return ExitCode::Done;
 }
 
