@@ -267,7 +267,8 @@ private:
       out << llvm::format("  decode    %10.1f tok/s", p.decodeTokensPerSecond)
           << range(p.decodeLow, p.decodeHigh) << "  bound by " << printable(p.decodeTerm) << "\n";
       if (std::string line = parts(); !line.empty())
-        out << "            time of a token: " << llvm::StringRef(line).take_front(70).rtrim(" ,") << "\n";
+        out << "            time of a token: " << llvm::StringRef(line).take_front(70).rtrim(" ,")
+            << "\n";
     } else {
       out << "  decode    not predicted: the profile has no read bandwidth\n";
     }
