@@ -1,24 +1,24 @@
 #include "passes/Planning/GreedySolver.h"
 
+#include "passes/Planning/ChoiceGroups.h"
+
 #include <algorithm>
 #include <cassert>
-#include <map>
+#include <cmath>
+#include <tuple>
 
 namespace gcompile {
 namespace {
 
-// A choice for a whole coupling (or a single item), priced.
-struct Choice {
-  std::vector<size_t> options; // one per member
-  int64_t bytes = 0;
-  double cost = 0; // loss + price · seconds
-  double seconds = 0;
-  int64_t order = 0; // of first appearance: the last tie-breaker
+// A choice of a group, priced.
+struct Priced {
+  size_t choice; // of the group
+  int64_t bytes;
+  double cost; // loss + price · seconds
 };
 
 struct Unit {
-  std::vector<size_t> members;
-  std::vector<Choice> choices; // by bytes, strictly falling cost: dominated choices are gone
+  std::vector<Priced> choices; // by bytes, strictly falling cost: dominated choices are gone
   std::vector<size_t> hull;    // indices of `choices` on the lower convex hull
 };
 
@@ -31,67 +31,26 @@ struct Step {
 
 } // namespace
 
-static std::vector<std::vector<size_t>> unitMembers(const PlanProblem &problem) {
-  std::vector<std::vector<size_t>> units;
-  std::vector<bool> coupled(problem.items.size(), false);
-  std::map<size_t, const Coupling *> first;
-  for (const Coupling &coupling : problem.couplings) {
-    if (coupling.items.empty())
-      continue;
-    for (size_t index : coupling.items)
-      coupled[index] = true;
-    first[*std::min_element(coupling.items.begin(), coupling.items.end())] = &coupling;
+// By bytes, without every choice that another one beats in bytes and cost. Of equal ones the first
+// stays.
+static std::vector<Priced> pricedChoices(const ChoiceGroup &group, double extraPerPicosecond) {
+  std::vector<Priced> choices;
+  for (size_t i = 0; i < group.choices.size(); ++i) {
+    const Choice &choice = group.choices[i];
+    choices.push_back(
+        {i, choice.bytes, choice.cost + extraPerPicosecond * double(choice.picoseconds)});
   }
-  for (size_t i = 0; i < problem.items.size(); ++i) {
-    if (auto found = first.find(i); found != first.end())
-      units.push_back(found->second->items);
-    else if (!coupled[i])
-      units.push_back({i});
-  }
-  return units;
-}
-
-static std::vector<Choice> choicesOf(const PlanProblem &problem, const std::vector<size_t> &members,
-                                     double price) {
-  std::vector<Choice> choices;
-  for (const PlanOption &lead : problem.items[members.front()].options) {
-    Choice choice;
-    choice.order = int64_t(choices.size());
-    for (size_t member : members) {
-      const std::vector<PlanOption> &options = problem.items[member].options;
-      auto same = std::find_if(options.begin(), options.end(), [&](const PlanOption &option) {
-        return option.format == lead.format && option.supported;
-      });
-      if (same == options.end())
-        break;
-      choice.options.push_back(size_t(same - options.begin()));
-      choice.bytes += same->bytes;
-      choice.seconds += same->seconds;
-      choice.cost += objectiveOf(problem, *same) + (price - problem.lossPerSecond) * same->seconds;
-    }
-    if (choice.options.size() == members.size())
-      choices.push_back(std::move(choice));
-  }
-  return choices;
-}
-
-// Sorts by bytes and drops every choice that another one beats in bytes and cost.
-static void dropDominated(std::vector<Choice> &choices) {
-  std::sort(choices.begin(), choices.end(), [](const Choice &a, const Choice &b) {
-    if (a.bytes != b.bytes)
-      return a.bytes < b.bytes;
-    if (a.cost != b.cost)
-      return a.cost < b.cost;
-    return a.order < b.order;
+  std::sort(choices.begin(), choices.end(), [](const Priced &a, const Priced &b) {
+    return std::tie(a.bytes, a.cost, a.choice) < std::tie(b.bytes, b.cost, b.choice);
   });
-  std::vector<Choice> kept;
-  for (Choice &choice : choices)
+  std::vector<Priced> kept;
+  for (const Priced &choice : choices)
     if (kept.empty() || choice.cost < kept.back().cost)
-      kept.push_back(std::move(choice));
-  choices = std::move(kept);
+      kept.push_back(choice);
+  return kept;
 }
 
-static std::vector<size_t> lowerHull(const std::vector<Choice> &choices) {
+static std::vector<size_t> lowerHull(const std::vector<Priced> &choices) {
   std::vector<size_t> hull;
   auto slope = [&](size_t a, size_t b) {
     return (choices[a].cost - choices[b].cost) / double(choices[b].bytes - choices[a].bytes);
@@ -109,27 +68,21 @@ namespace {
 // One run at one price of time.
 class Run {
 public:
-  Run(const PlanProblem &problem, double price) : problem(problem) {
-    for (std::vector<size_t> &members : unitMembers(problem)) {
+  Run(const PlanProblem &problem, const std::vector<ChoiceGroup> &groups, double price)
+      : problem(problem), groups(groups) {
+    for (const ChoiceGroup &group : groups) {
       Unit unit;
-      unit.choices = choicesOf(problem, members, price);
-      unit.members = std::move(members);
-      dropDominated(unit.choices);
+      unit.choices = pricedChoices(group, (price - problem.lossPerSecond) * 1e-12);
       unit.hull = lowerHull(unit.choices);
-      feasibleUnits &= !unit.choices.empty();
       units.push_back(std::move(unit));
     }
   }
 
-  // Some coupling has no format that all its members support.
-  bool consistent() const { return feasibleUnits; }
-
-  int64_t startSmallest() {
+  void startSmallest() {
     chosen.assign(units.size(), 0);
     used = problem.fixedBytes;
     for (const Unit &unit : units)
       used += unit.choices.front().bytes;
-    return used;
   }
 
   // Greedy along the hulls; returns the bound of the linear relaxation (without the fixed seconds).
@@ -140,7 +93,7 @@ public:
       const Unit &unit = units[u];
       cost += unit.choices.front().cost;
       for (size_t h = 1; h < unit.hull.size(); ++h) {
-        const Choice &a = unit.choices[unit.hull[h - 1]], &b = unit.choices[unit.hull[h]];
+        const Priced &a = unit.choices[unit.hull[h - 1]], &b = unit.choices[unit.hull[h]];
         steps.push_back({u, h - 1, h, b.bytes - a.bytes, a.cost - b.cost});
       }
     }
@@ -183,12 +136,10 @@ public:
   }
 
   PlanSolution solution() const {
-    PlanSolution result;
-    result.choice.assign(problem.items.size(), 0);
+    std::vector<size_t> choice;
     for (size_t u = 0; u < units.size(); ++u)
-      for (size_t m = 0; m < units[u].members.size(); ++m)
-        result.choice[units[u].members[m]] = units[u].choices[chosen[u]].options[m];
-    return result;
+      choice.push_back(units[u].choices[chosen[u]].choice);
+    return expand(problem, groups, choice);
   }
 
 private:
@@ -197,7 +148,7 @@ private:
     size_t bestUnit = 0, bestChoice = 0;
     for (size_t u = 0; u < units.size(); ++u) {
       const Unit &unit = units[u];
-      const Choice &now = unit.choices[chosen[u]];
+      const Priced &now = unit.choices[chosen[u]];
       for (size_t c = chosen[u] + 1; c < unit.choices.size(); ++c)
         if (used - now.bytes + unit.choices[c].bytes <= problem.budgetBytes &&
             now.cost - unit.choices[c].cost > bestGain) {
@@ -218,17 +169,17 @@ private:
     size_t best[4];
     bool found = false;
     for (size_t a = 0; a < units.size(); ++a) {
-      const Choice &nowA = units[a].choices[chosen[a]];
+      const Priced &nowA = units[a].choices[chosen[a]];
       for (size_t ca = 0; ca < chosen[a]; ++ca) {
-        const Choice &smaller = units[a].choices[ca];
+        const Priced &smaller = units[a].choices[ca];
         int64_t room = problem.budgetBytes - used + nowA.bytes - smaller.bytes;
         double loss = smaller.cost - nowA.cost;
         for (size_t b = 0; b < units.size(); ++b) {
           if (a == b)
             continue;
-          const Choice &nowB = units[b].choices[chosen[b]];
+          const Priced &nowB = units[b].choices[chosen[b]];
           for (size_t cb = units[b].choices.size(); cb-- > chosen[b] + 1;) {
-            const Choice &larger = units[b].choices[cb];
+            const Priced &larger = units[b].choices[cb];
             if (larger.bytes - nowB.bytes > room)
               continue;
             double gain = nowB.cost - larger.cost - loss;
@@ -255,24 +206,23 @@ private:
   }
 
   const PlanProblem &problem;
+  const std::vector<ChoiceGroup> &groups;
   std::vector<Unit> units;
   std::vector<size_t> chosen; // index into choices
   int64_t used = 0;
-  bool feasibleUnits = true;
 };
 
 } // namespace
 
 // Solves at one price of time. The bound is for objective loss + price · seconds.
-static SolveResult solveAtPrice(const PlanProblem &problem, double price) {
+static SolveResult solveAtPrice(const PlanProblem &problem, const std::vector<ChoiceGroup> &groups,
+                                double price) {
   SolveResult result;
-  Run run(problem, price);
-  if (!run.consistent())
-    return result;
-  result.smallestBytes = run.startSmallest();
-  result.smallest = run.solution();
+  findSmallest(problem, groups, result);
   if (result.smallestBytes > problem.budgetBytes)
     return result;
+  Run run(problem, groups, price);
+  run.startSmallest();
   result.bound = run.climb() + price * problem.fixedSeconds;
   run.improve();
   result.solution = run.solution();
@@ -282,33 +232,43 @@ static SolveResult solveAtPrice(const PlanProblem &problem, double price) {
 
 SolveResult GreedySolver::solve(const PlanProblem &problem) const {
   assert(check(problem).empty() && "solve() needs a problem that makes sense");
-  SolveResult best = solveAtPrice(problem, problem.lossPerSecond);
-  if (!best.solution || best.cost.seconds <= problem.maxSeconds)
+  Contraction contraction = contract(problem);
+  if (contraction.inconsistent > 0)
+    return {};
+  bool timed = std::isfinite(problem.maxSeconds);
+  for (ChoiceGroup &group : contraction.groups)
+    dropDominated(group.choices, timed);
+  int64_t limit = picosecondsLeft(problem);
+  SolveResult best = solveAtPrice(problem, contraction.groups, problem.lossPerSecond);
+  if (!best.solution || best.cost.picoseconds <= limit)
     return best;
 
   // min loss + p·seconds − (p − p0)·maxSeconds is a bound for every p ≥ p0 (Lagrange); the largest
   // found is kept.
   double base = problem.lossPerSecond, bound = best.bound;
   double low = base, high = std::max(base, 1e-6);
+  double limitSeconds = problem.fixedSeconds + double(limit) * 1e-12;
   SolveResult fast = best;
   auto solveAt = [&](double price) {
-    SolveResult result = solveAtPrice(problem, price);
-    bound = std::max(bound, result.bound - (price - base) * problem.maxSeconds);
+    SolveResult result = solveAtPrice(problem, contraction.groups, price);
+    bound = std::max(bound, result.bound - (price - base) * limitSeconds);
     return result;
   };
-  for (int i = 0; i < 60 && fast.cost.seconds > problem.maxSeconds; ++i) {
+  for (int i = 0; i < 60 && fast.cost.picoseconds > limit; ++i) {
     low = high;
     high *= 4;
     fast = solveAt(high);
   }
-  if (fast.cost.seconds > problem.maxSeconds) {
+  if (fast.cost.picoseconds > limit) {
     best.solution.reset();
+    best.complete = false; // a plan that meets the time limit may exist
+    best.bound = bound;
     return best;
   }
   for (int i = 0; i < 40; ++i) {
     double middle = (low + high) / 2;
     SolveResult result = solveAt(middle);
-    bool met = result.cost.seconds <= problem.maxSeconds;
+    bool met = result.cost.picoseconds <= limit;
     (met ? high : low) = middle;
     if (met && result.cost.objective <= fast.cost.objective)
       fast = result;

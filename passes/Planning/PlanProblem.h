@@ -30,11 +30,19 @@ struct PlanItem {
   std::vector<PlanOption> options;
 };
 
-// Items that must take options of the same name (tied tensors).
+// What items may take together. Without rows: all take options of the same name (tied tensors, a KV
+// donor and its readers, fused projections of one format). With rows: the names taken, in the order
+// of `items`, are those of one row, where an empty name stands for any ("only if that one has this
+// format"). An item may be in several couplings.
 struct Coupling {
   std::string reason;
   std::vector<size_t> items;
+  std::vector<std::vector<std::string>> rows = {};
 };
+
+// Items that hang together through couplings are decided as one. More joint choices than this are
+// refused by `check`.
+constexpr size_t maxJointChoices = size_t(1) << 16;
 
 struct PlanProblem {
   std::vector<PlanItem> items;
@@ -55,17 +63,27 @@ struct PlanSolution {
   std::vector<size_t> choice; // option index per item
 };
 
+// Times are summed in whole picoseconds, so that a sum does not depend on its order and every
+// solver agrees with `verify` on what meets the limit, to the last one.
+int64_t picoseconds(double seconds);
+
+// maxSeconds in picoseconds, less the fixed ones: what the options may take together.
+int64_t picosecondsLeft(const PlanProblem &problem);
+
 // What a solution costs. `objective` = loss + lossPerSecond · seconds + lossPerStoredByte · stored
 // bytes.
 struct Evaluation {
   int64_t bytes = 0;
   double loss = 0, seconds = 0, objective = 0;
+  int64_t picoseconds = 0; // of the options alone
 };
 
 // Empty when the problem makes sense; else one line that names what is wrong.
 std::string check(const PlanProblem &problem);
 
-// Assumes that `verify` of everything but the limits would pass.
+// What the sum of an item's loss, time and storage is worth does not depend on other items: what
+// truly interacts has to be one item. Assumes that `verify` of everything but the limits would
+// pass.
 Evaluation evaluate(const PlanProblem &problem, const PlanSolution &solution);
 
 // Empty when the solution is valid, supported, coupled and within both limits; else one line that

@@ -15,6 +15,9 @@ struct SolveResult {
   double bound = 0;                     // no valid solution has a lower objective
   int64_t smallestBytes = 0;            // least bytes of any supported choice, budget or not
   PlanSolution smallest;                // the choice that has them, with the least objective
+  // False when the solver gave up looking: without a solution it is then not proven that nothing
+  // fits; with one, the gap to `bound` may be larger than what was aimed at.
+  bool complete = true;
 };
 
 class Solver {
