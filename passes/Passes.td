@@ -29,10 +29,28 @@ def SplitPhases : Pass<"gemma-split-phases", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"skipped", "operations-skipped", "operations that prefill does not need">];
 }
 
-def ApplyPlan : Pass<"gemma-apply-plan", "::mlir::ModuleOp"> {
-  let summary = "write decisions on weights and caches";
+def GemmaPlan : Pass<"gemma-plan", "::mlir::ModuleOp"> {
+  let summary = "the one decision: weight formats, KV formats and table placement together, under one budget";
   let description = [{
-    Sets `format` on every weight and `k_format`, `v_format`, `capacity` on every cache, from a plan that the driver hands over as a value (createApplyPlan(decisions)) or, for tests,
+    Builds the planning problem from the module (an item for each checkpoint tensor, one for the caches of each layer type, one for the per-layer table with its placement; what shares a
+    source is one item) and an option table that says what each choice costs (bytes, loss, seconds, supported), solves it, checks the answer, and writes `format`, `placement`, `cache_rows`,
+    `k_format`, `v_format` and `capacity`, and `gemma.plan` (solver, objective, bound, bytes) on the module. The driver hands the table over as a value (createGemmaPlan); in tests it is text:
+    `TENSOR=FORMAT:BYTES:LOSS[:SECONDS],…;…`, with `local` and `global` for caches. Fails when nothing fits, with the least bytes that would.
+  }];
+  let options = [
+    Option<"optionTable", "options", "std::string", "\"\"", "priced options, as text">,
+    Option<"solver", "solver", "std::string", "\"\"", "name of a solver; empty: the default one">,
+    Option<"budget", "budget", "int64_t", "0", "bytes">,
+    Option<"fixedBytes", "fixed", "int64_t", "0", "bytes that no choice changes">,
+    Option<"context", "context", "int64_t", "4096", "positions">,
+    Option<"chunk", "chunk", "int64_t", "128", "most rows that any program adds at once">,
+    Option<"cacheRows", "cache-rows", "int64_t", "128", "rows of the cache of a table on storage">];
+}
+
+def ApplyPlan : Pass<"gemma-apply-plan", "::mlir::ModuleOp"> {
+  let summary = "replay decisions on weights and caches";
+  let description = [{
+    Sets `format` on every weight, `placement` on the table, and `k_format`, `v_format`, `capacity` on every cache, from a plan that the driver hands over as a value (createApplyPlan(decisions)) or, for tests,
     from options that apply to all.
   }];
   let options = [
@@ -47,7 +65,7 @@ def VerifyBudget : Pass<"gemma-verify-budget", "::mlir::ModuleOp"> {
   let summary = "count the bytes of the IR and compare with the budget";
   let description = [{
     Trusts no solver: counts weights and caches from their formats, or, after kernel-plan-memory, from the offsets and arenas that were assigned. `other` is what the IR does not know (code,
-    runtime, tables on storage). Fails with the sum when it is over `budget`.
+    runtime). Fails with the sum when it is over `budget`.
   }];
   let options = [Option<"budget", "budget", "int64_t", "0", "bytes; 0 checks nothing">, Option<"other", "other", "int64_t", "0", "bytes that the IR does not know">];
 }

@@ -49,16 +49,14 @@ void setSampling(gc_manifest &manifest, const ModelConfig &config) {
   manifest.top_k = (uint32_t)config.generation->topK;
 }
 
-void setTable(gc_manifest &manifest, const PlacedWeight *table, const Plan &plan) {
+void setTable(gc_manifest &manifest, const PlacedWeight *table) {
   manifest.table_placement = GC_TABLE_NONE;
   if (!table)
     return;
-  bool storage = plan.tables == TablePlacement::Storage;
-  manifest.table_placement = storage ? GC_TABLE_STORAGE : GC_TABLE_MEMORY;
+  manifest.table_placement = table->cacheRows > 0 ? GC_TABLE_STORAGE : GC_TABLE_MEMORY;
   manifest.table_rows = table->rows;
   manifest.table_row_bytes = table->bytes / table->rows;
-  manifest.table_cache_rows =
-      storage ? (uint32_t)std::max({plan.tableCacheRows, plan.prefillChunk, plan.scoreChunk}) : 0;
+  manifest.table_cache_rows = (uint32_t)table->cacheRows;
 }
 
 llvm::Expected<gc_manifest> makeManifest(const BuildInputs &inputs, unsigned firstCodeSection) {
@@ -72,7 +70,7 @@ llvm::Expected<gc_manifest> makeManifest(const BuildInputs &inputs, unsigned fir
   manifest.context = (uint32_t)plan.context;
   manifest.kv_bytes = inputs.lowered->memory.kvCache;
   manifest.weights_bytes = inputs.lowered->memory.weights;
-  setTable(manifest, findTable(*inputs.lowered), plan);
+  setTable(manifest, findTable(*inputs.lowered));
   manifest.bos_token = (int32_t)config.bos;
   manifest.pad_token = config.pad >= 0 ? (uint32_t)config.pad : 0;
   if (llvm::Error error = copyTokens(config.stopTokens(), manifest.stop_tokens, GC_MAX_STOP_TOKENS,

@@ -23,7 +23,7 @@ public:
 private:
   // Generated symbols come from our own numbering; names of the checkpoint are only text.
   FlatSymbolRefAttr weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape,
-                           int64_t firstRow = 0);
+                           int64_t firstRow = 0, int64_t slices = 1);
   FlatSymbolRefAttr vector(TensorRole role, int64_t layer, int64_t length) {
     return weight(role, layer, {length});
   }
@@ -59,6 +59,7 @@ private:
 
   Value attention(Value x, int64_t layer);
   Value feedForward(Value x, int64_t layer);
+  Value experts(Value x, int64_t layer);
   Value perLayerInput(Value embedded, int64_t layer);
   Value decoderLayer(Value x, Value embedded, int64_t layer);
   Value hiddenState(Value x, Value embedded, int64_t afterLayer);
@@ -77,7 +78,7 @@ private:
 };
 
 FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape,
-                                        int64_t firstRow) {
+                                        int64_t firstRow, int64_t slices) {
   std::string source = canonicalTensorName(role, layer);
   std::string key = source + "#" + std::to_string(firstRow);
   if (auto known = sharedWeights.find(key); known != sharedWeights.end())
@@ -89,7 +90,8 @@ FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef
                           builder.getStringAttr(source), builder.getI64IntegerAttr(firstRow),
                           TypeAttr::get(RankedTensorType::get(shape, builder.getF32Type())),
                           builder.getStringAttr(roleName(role)), builder.getI64IntegerAttr(layer),
-                          builder.getStringAttr("text"), StringAttr(), FloatAttr(), IntegerAttr());
+                          builder.getStringAttr("text"), builder.getI64IntegerAttr(slices),
+                          StringAttr(), StringAttr(), IntegerAttr(), FloatAttr(), IntegerAttr());
   symbolPoint = builder.saveInsertionPoint();
   return sharedWeights[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
 }
@@ -106,8 +108,8 @@ FlatSymbolRefAttr ModuleBuilder::ropeFrequencies(LayerType type, int64_t headDim
                           builder.getI64IntegerAttr(0),
                           TypeAttr::get(RankedTensorType::get({headDim / 2}, builder.getF32Type())),
                           builder.getStringAttr(gemma::ropeRole), builder.getI64IntegerAttr(-1),
-                          builder.getStringAttr("text"), StringAttr(),
-                          builder.getF64FloatAttr(rope.theta),
+                          builder.getStringAttr("text"), builder.getI64IntegerAttr(1), StringAttr(),
+                          StringAttr(), IntegerAttr(), builder.getF64FloatAttr(rope.theta),
                           builder.getI64IntegerAttr(rope.rotatedPairs));
   symbolPoint = builder.saveInsertionPoint();
   return ropeSymbols[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
@@ -163,7 +165,26 @@ Value ModuleBuilder::feedForward(Value x, int64_t index) {
   Value up = linear(u, TensorRole::Up, index, width);
   Value gated = gemma::GatedGeluOp::create(builder, loc, gate.getType(), gate, up);
   Value down = linear(gated, TensorRole::Down, index, config.hidden);
+  if (config.isMoe())
+    down = add(layerNorm(down, TensorRole::PostFeedForwardNorm1, index), experts(x, index));
   return layerNorm(down, TensorRole::PostFeedForwardNorm, index);
+}
+
+// Experts beside the dense branch, on the same residual (gemma4.md 2.4). The router sees the
+// residual normed without the layer's weight; its scale 1/√hidden goes into the operation.
+Value ModuleBuilder::experts(Value x, int64_t index) {
+  const MoeConfig &moe = config.moe;
+  Value routed = norm(x, vector(TensorRole::RouterScale, index, config.hidden));
+  Value router = linear(routed, TensorRole::RouterProjection, index, moe.experts);
+  Value u = layerNorm(x, TensorRole::PreFeedForwardNorm2, index);
+  Value y = gemma::ExpertsOp::create(
+      builder, loc, u.getType(), u, router,
+      weight(TensorRole::ExpertsGateUp, index, {moe.experts * 2 * moe.intermediate, config.hidden}),
+      weight(TensorRole::ExpertsDown, index, {moe.experts * config.hidden, moe.intermediate}),
+      vector(TensorRole::RouterExpertScale, index, moe.experts),
+      builder.getI64IntegerAttr(moe.topK),
+      builder.getF32FloatAttr(1 / std::sqrt((double)config.hidden)));
+  return layerNorm(y, TensorRole::PostFeedForwardNorm2, index);
 }
 
 // (token part + context part) / √2 for one layer; each layer computes its own slice, so that layers
@@ -171,7 +192,7 @@ Value ModuleBuilder::feedForward(Value x, int64_t index) {
 Value ModuleBuilder::perLayerInput(Value embedded, int64_t index) {
   int64_t width = config.perLayerInput, layers = config.layerCount();
   FlatSymbolRefAttr table =
-      weight(TensorRole::PerLayerTable, -1, {config.perLayerVocabulary, layers * width});
+      weight(TensorRole::PerLayerTable, -1, {config.perLayerVocabulary, layers * width}, 0, layers);
   Value token = embed(table, index, width, std::sqrt((double)width));
   FlatSymbolRefAttr slice =
       weight(TensorRole::PerLayerModelProjection, -1, {width, config.hidden}, index * width);
@@ -239,10 +260,8 @@ llvm::Expected<OwningOpRef<ModuleOp>> buildGemmaModule(const ModelConfig &config
   auto refuse = [&](const Twine &what) {
     return llvm::createStringError("model '" + config.name + "' " + what);
   };
-  if (config.isMoe())
-    return refuse("is a mixture of experts, which can be planned but not compiled yet");
   if (!config.tiedEmbedding)
-    return refuse("has an output head of its own, which can be planned but not compiled yet");
+    return refuse("has an output head of its own, which is not built yet");
   OwningOpRef<ModuleOp> module = ModuleBuilder(config, context, output).build();
   if (failed(verify(*module)))
     return refuse("gives an invalid module (a bug in the importer)");

@@ -17,8 +17,7 @@ struct ModuleOutput {
   int64_t afterLayer = 0;
 };
 
-// An error when the architecture has parts that are not implemented yet (experts, a head of its
-// own).
+// An error when the architecture has parts that are not implemented yet (a head of its own).
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 buildGemmaModule(const ModelConfig &config, mlir::MLIRContext &context, ModuleOutput output = {});
 

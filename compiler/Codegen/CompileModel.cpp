@@ -52,21 +52,22 @@ PlanDecisions decisionsOf(const Plan &plan) {
   decisions.localV = plan.localV;
   decisions.globalK = plan.globalK;
   decisions.globalV = plan.globalV;
+  decisions.tableOnStorage = plan.tables == TablePlacement::Storage;
+  decisions.tableCacheRows = plan.tableCacheRows;
   decisions.context = plan.context;
   decisions.chunk = std::max(plan.prefillChunk, plan.scoreChunk);
   return decisions;
 }
 
-// What the IR does not know: tables (whole, or their row cache), encoders, the process, and code
-// once there is some.
+// What the IR does not know: encoders, the process, and code once there is some.
 VerifyBudgetOptions budgetOf(const Plan &plan, int64_t codeBytes) {
   VerifyBudgetOptions options;
   options.budget = plan.budgetBytes;
-  options.other = plan.memory.tables + plan.memory.encoders + plan.memory.runtime + codeBytes;
+  options.other = plan.memory.encoders + plan.memory.runtime + codeBytes;
   return options;
 }
 
-PlacedWeight place(gemma::WeightOp weight, const ModelConfig &config) {
+PlacedWeight place(gemma::WeightOp weight) {
   PlacedWeight placed;
   auto type = cast<ShapedType>(weight.getType());
   placed.source = weight.getSource().str();
@@ -90,7 +91,8 @@ PlacedWeight place(gemma::WeightOp weight, const ModelConfig &config) {
   placed.columns = type.getDimSize(1);
   if (weight.getRole() == gemma::perLayerTableRole) {
     placed.kind = PlacedWeight::RowTable;
-    placed.slices = config.layerCount();
+    placed.slices = weight.getSlices();
+    placed.cacheRows = weight.getCacheRows().value_or(0);
     placed.columns /= placed.slices;
     placed.bytes = placed.rows * rowTableRowBytes(placed.format, placed.columns, placed.slices);
   } else {
@@ -99,13 +101,13 @@ PlacedWeight place(gemma::WeightOp weight, const ModelConfig &config) {
   return placed;
 }
 
-void collectLayout(LoweredModel &model, const ModelConfig &config) {
+void collectLayout(LoweredModel &model) {
   ModuleOp module = *model.module;
   for (auto weight : module.getOps<gemma::WeightOp>()) {
     bool table = weight.getRole() == gemma::perLayerTableRole;
     // A weight without an offset is used by no program (dead parts of sharing layers).
     if (table || weight->hasAttr("kernel.offset"))
-      model.weights.push_back(place(weight, config));
+      model.weights.push_back(place(weight));
   }
   llvm::stable_sort(model.weights, [](const PlacedWeight &a, const PlacedWeight &b) {
     bool tableA = a.kind == PlacedWeight::RowTable, tableB = b.kind == PlacedWeight::RowTable;
@@ -167,6 +169,10 @@ llvm::Expected<VariantModule> lowerForVariant(const LoweredModel &model, Backend
 
 llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &plan,
                                         ModuleOutput output) {
+  if (config.isMoe())
+    return llvm::createStringError(
+        "model '" + config.name +
+        "' is a mixture of experts, which can be planned but not compiled yet");
   LoweredModel model;
   DialectRegistry registry;
   registerModelDialects(registry);
@@ -193,7 +199,7 @@ llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &p
   buildToKernelPipeline(lower);
   if (llvm::Error error = run(lower, *model.module, "lowering to kernels"))
     return std::move(error);
-  collectLayout(model, config);
+  collectLayout(model);
   return model;
 }
 

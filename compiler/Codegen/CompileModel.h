@@ -28,7 +28,8 @@ struct PlacedWeight {
   WeightFormat format = WeightFormat::F32;
   double theta = 0; // RopeFrequencies: value i is theta^(−i/columns) for i < rotatedPairs, else 0
   int64_t rotatedPairs = 0;
-  int64_t slices = 1;            // RowTable: pieces of a row with a scale each
+  int64_t slices = 1;    // RowTable: pieces of a row with a scale each
+  int64_t cacheRows = 0; // RowTable: of its row cache when it stays on storage; 0: in memory
   int64_t offset = 0, bytes = 0; // in the weights section, or in the table section
 };
 

@@ -80,6 +80,11 @@ llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceP
   request.model = &candidate.shape;
   request.profile = &profile;
   request.options = &options;
+  llvm::Expected<std::shared_ptr<PlanningModule>> module =
+      PlanningModule::build(candidate.model.config, options.modalities);
+  if (!module)
+    return module.takeError();
+  request.module = std::move(*module);
   request.maxPositions = candidate.model.config.maxPositions;
   request.tokenizerBytes = tokenizerBytes(candidate.model);
   if (candidate.model.checkpoint && candidate.model.tensors)

@@ -35,13 +35,13 @@ WeightFormat rowTableFormat(WeightFormat format) {
 }
 
 std::string tableOptionName(TablePlacement placement, WeightFormat format) {
-  return std::string(name(placement)) + ":" + std::string(name(format));
+  return tableOptionName({std::string(name(placement)), std::string(name(format))});
 }
 
 std::optional<std::pair<TablePlacement, WeightFormat>> parseTableOption(llvm::StringRef text) {
-  auto [place, formatName] = text.split(':');
-  std::optional<TablePlacement> placement = parseTablePlacement(std::string_view(place));
-  std::optional<WeightFormat> format = parseWeightFormat(std::string_view(formatName));
+  TableOption option = parseTableOptionName(text.str());
+  std::optional<TablePlacement> placement = parseTablePlacement(option.placement);
+  std::optional<WeightFormat> format = parseWeightFormat(option.format);
   if (!placement || !format)
     return std::nullopt;
   return std::make_pair(*placement, *format);
@@ -62,19 +62,17 @@ public:
     }
   }
 
-  llvm::Expected<OptionTable> build(int64_t budgetBytes) {
+  llvm::Expected<PricedModel> build(int64_t budgetBytes) {
     if (llvm::Error error = resolveRules())
       return error;
     for (const TensorShape &tensor : model.tensors)
       addTensor(tensor);
-    table.localItem = addKv(false, options.localKv);
-    table.globalItem = addKv(true, options.globalKv);
+    addKv(false, options.localKv);
+    addKv(true, options.globalKv);
     addFixed();
     addObjective();
-    table.problem.budgetBytes = budgetBytes;
-    if (std::string why = check(table.problem); !why.empty())
-      return llvm::createStringError("the options make no sense: " + why);
-    return std::move(table);
+    priced.table.budgetBytes = budgetBytes;
+    return std::move(priced);
   }
 
 private:
@@ -116,28 +114,24 @@ private:
   void addTensor(const TensorShape &tensor) {
     size_t index = size_t(&tensor - model.tensors.data());
     if (tensor.role == "norm") {
-      table.fixed.weights += normBytes(tensor.n * tensor.k);
-      table.itemOfTensor.push_back(-1);
+      priced.fixed.weights += normBytes(tensor.n * tensor.k);
       return;
     }
-    table.itemOfTensor.push_back(int64_t(table.problem.items.size()));
-    PlanItem item{tensor.name, tensor.role, ItemKind::Weight, tensor.layer, tensor.n, tensor.k, {}};
+    std::vector<PlanOption> &choices = priced.table.options[tensor.name];
     if (tensor.role == "per_layer_table") {
-      item.kind = ItemKind::Table;
-      addTableOptions(tensor, fixed[index], item);
+      addTableOptions(tensor, fixed[index], choices);
     } else {
       for (const WeightFormatInfo &format : weightFormats()) {
         int64_t bytes = residentBytes(format.format, tensor.n, tensor.k);
         bool allowed = !fixed[index] || *fixed[index] == format.format;
-        item.options.push_back({std::string(format.name), bytes, lossOf(tensor, format.format),
-                                decodeSeconds(machine, tensor, format.format, bytes), allowed, 0});
+        choices.push_back({std::string(format.name), bytes, lossOf(tensor, format.format),
+                           decodeSeconds(machine, tensor, format.format, bytes), allowed, 0});
       }
     }
-    table.problem.items.push_back(std::move(item));
   }
 
   void addTableOptions(const TensorShape &tensor, std::optional<WeightFormat> fixedFormat,
-                       PlanItem &item) const {
+                       std::vector<PlanOption> &choices) const {
     for (TablePlacement placement : {TablePlacement::Memory, TablePlacement::Storage}) {
       bool storage = placement == TablePlacement::Storage;
       bool placeAllowed = options.tables == TableChoice::Auto ||
@@ -152,7 +146,7 @@ private:
           seconds += machine.storageRowSeconds * double((row + 4095) / 4096);
         bool allowed =
             placeAllowed && (!fixedFormat || rowTableFormat(*fixedFormat) == format.format);
-        item.options.push_back(
+        choices.push_back(
             {tableOptionName(placement, format.format),
              storage ? tableCacheBytes(model, format.format, choice.tableCacheRows) : whole,
              lossOf(tensor, format.format), seconds, allowed, whole});
@@ -160,38 +154,33 @@ private:
     }
   }
 
-  int64_t addKv(bool global, std::optional<KvFormat> fixedFormat) {
+  void addKv(bool global, std::optional<KvFormat> fixedFormat) {
     KvScope scope = global ? KvScope::Global : KvScope::Local;
     if (kvBytes(model, choice.shape, scope, KvFormat::F16, KvFormat::F16).layers == 0)
-      return -1;
-    PlanItem item;
-    item.name = global ? "global" : "local";
-    item.role = "kv_cache";
-    item.kind = ItemKind::KvCache;
+      return;
+    std::vector<PlanOption> &choices = priced.table.options[global ? globalKvItem : localKvItem];
     for (KvFormat format : {KvFormat::F32, KvFormat::F16, KvFormat::Kv8, KvFormat::Kv4}) {
       KvBytes bytes = kvBytes(model, choice.shape, scope, format, format);
       double seconds = kvReadSeconds(machine, model, global, format, format,
                                      std::max<int64_t>(choice.shape.context / 2, 1));
-      item.options.push_back({std::string(name(format)), bytes.total(),
-                              kvErrorPrior(format) * kvSensitivity(model, global), seconds,
-                              !fixedFormat || *fixedFormat == format, 0});
+      choices.push_back({std::string(name(format)), bytes.total(),
+                         kvErrorPrior(format) * kvSensitivity(model, global), seconds,
+                         !fixedFormat || *fixedFormat == format, 0});
     }
-    table.problem.items.push_back(std::move(item));
-    return int64_t(table.problem.items.size()) - 1;
   }
 
   void addFixed() {
     const std::optional<ExactSizes> &exact = request.exact;
     bool known = exact && exact->prefillChunk == choice.shape.prefillChunk;
-    table.fixed.activations = known ? exact->arenaBytes : estimateArenaBytes(model, choice.shape);
+    priced.fixed.activations = known ? exact->arenaBytes : estimateArenaBytes(model, choice.shape);
     if (known)
-      table.fixed.weights += std::max<int64_t>(exact->otherBytes, 0);
-    table.fixed.code = known ? exact->codeBytes : estimateCodeBytes(model);
-    table.fixed.runtime = estimateRuntimeBytes(model, choice.shape, request.tokenizerBytes);
-    table.problem.fixedBytes = table.fixed.peak();
-    table.problem.fixedSeconds = barrierSeconds(machine, model);
+      priced.fixed.weights += std::max<int64_t>(exact->otherBytes, 0);
+    priced.fixed.code = known ? exact->codeBytes : estimateCodeBytes(model);
+    priced.fixed.runtime = estimateRuntimeBytes(model, choice.shape, request.tokenizerBytes);
+    priced.table.fixedBytes = priced.fixed.peak();
+    priced.table.fixedSeconds = barrierSeconds(machine, model);
     if (options.minDecode > 0)
-      table.problem.maxSeconds = 1 / options.minDecode;
+      priced.table.maxSeconds = 1 / options.minDecode;
   }
 
   void addObjective() {
@@ -205,9 +194,9 @@ private:
     double nats = options.objective == Objective::Quality    ? 1e-4
                   : options.objective == Objective::Balanced ? 0.1
                                                              : 1.0;
-    table.problem.lossPerSecond = unit > 0 ? nats / unit : 0;
+    priced.table.lossPerSecond = unit > 0 ? nats / unit : 0;
     // A gigabyte of artifact has to buy a thousandth of a nat.
-    table.problem.lossPerStoredByte = 1e-12;
+    priced.table.lossPerStoredByte = 1e-12;
   }
 
   const PlanRequest &request;
@@ -216,12 +205,12 @@ private:
   const CompilerInvocation &options;
   MachineModel machine;
   std::vector<std::optional<WeightFormat>> fixed;
-  OptionTable table;
+  PricedModel priced;
 };
 
 } // namespace
 
-llvm::Expected<OptionTable> buildOptionTable(const PlanRequest &request,
+llvm::Expected<PricedModel> buildOptionTable(const PlanRequest &request,
                                              const ProgramChoice &choice, int64_t budgetBytes) {
   return Builder(request, choice).build(budgetBytes);
 }

@@ -5,7 +5,7 @@
 #include "compiler/Driver/PlanModel.h"
 #include "passes/Cost/CostModel.h"
 #include "passes/Cost/MemoryModel.h"
-#include "passes/Planning/PlanProblem.h"
+#include "passes/Planning/OptionTable.h"
 
 namespace gcompile {
 
@@ -15,10 +15,8 @@ struct ProgramChoice {
   int64_t tableCacheRows = 0;
 };
 
-struct OptionTable {
-  PlanProblem problem;
-  std::vector<int64_t> itemOfTensor; // index into problem.items, −1: no choice (norms)
-  int64_t localItem = -1, globalItem = -1;
+struct PricedModel {
+  OptionTable table;   // for gemma-plan
   MemoryAccount fixed; // what does not depend on choices, by category
 };
 
@@ -26,7 +24,7 @@ struct OptionTable {
 // or where its figures change with time.
 MachineModel pricingMachine(const DeviceProfile &profile);
 
-llvm::Expected<OptionTable> buildOptionTable(const PlanRequest &request,
+llvm::Expected<PricedModel> buildOptionTable(const PlanRequest &request,
                                              const ProgramChoice &choice, int64_t budgetBytes);
 
 // Formats that the PLE table can take; others fall to the nearest that can.

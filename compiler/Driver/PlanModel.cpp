@@ -3,7 +3,7 @@
 #include "compiler/Driver/OptionTable.h"
 #include "compiler/Plan/PlanReport.h"
 #include "passes/Cost/QualityModel.h"
-#include "passes/Planning/GreedySolver.h"
+#include "passes/Planning/Solvers.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
@@ -43,8 +43,8 @@ static std::vector<ProgramChoice> programChoices(const PlanRequest &request, int
 }
 
 // Whether what is spent on comfort is small beside the budget.
-static bool comfortable(const OptionTable &table, int64_t budgetBytes) {
-  return table.fixed.activations <= budgetBytes / 16;
+static bool comfortable(const PricedModel &priced, int64_t budgetBytes) {
+  return priced.fixed.activations <= budgetBytes / 16;
 }
 
 static size_t optionIndex(const PlanItem &item, llvm::StringRef format) {
@@ -71,9 +71,13 @@ namespace {
 // Turns a solution into the plan, with account and predictions.
 class PlanWriter {
 public:
-  PlanWriter(const PlanRequest &request, const ProgramChoice &choice, const OptionTable &table,
-             const PlanSolution &solution)
-      : request(request), model(*request.model), choice(choice), table(table), solution(solution) {}
+  PlanWriter(const PlanRequest &request, const ProgramChoice &choice, const MemoryAccount &fixed,
+             const PlanProblem &problem, const PlanSolution &solution)
+      : request(request), model(*request.model), choice(choice), fixed(fixed), problem(problem),
+        solution(solution) {
+    for (size_t i = 0; i < problem.items.size(); ++i)
+      itemOf[problem.items[i].name] = i;
+  }
 
   Plan write() {
     plan.model = model.name;
@@ -81,23 +85,28 @@ public:
     plan.context = choice.shape.context;
     plan.modalities = request.options->modalities;
     plan.objective = request.options->objective;
-    plan.budgetBytes = table.problem.budgetBytes;
+    plan.budgetBytes = problem.budgetBytes;
     plan.prefillChunk = choice.shape.prefillChunk;
     plan.scoreChunk = choice.shape.scoreChunk;
     plan.localCapacity = localCapacity(model, choice.shape);
     plan.globalCapacity = globalCapacity(choice.shape);
-    plan.memory = table.fixed;
-    for (size_t i = 0; i < model.tensors.size(); ++i)
-      writeTensor(model.tensors[i], table.itemOfTensor[i]);
-    writeKv(table.localItem, KvScope::Local);
-    writeKv(table.globalItem, KvScope::Global);
+    plan.memory = fixed;
+    for (const TensorShape &tensor : model.tensors)
+      writeTensor(tensor, find(tensor.name));
+    writeKv(find(localKvItem), KvScope::Local);
+    writeKv(find(globalKvItem), KvScope::Global);
     predict();
     return std::move(plan);
   }
 
 private:
+  // −1: no choice (vectors), or no such cache.
+  int64_t find(llvm::StringRef item) const {
+    auto found = itemOf.find(item);
+    return found == itemOf.end() ? -1 : int64_t(found->second);
+  }
   const PlanOption &chosen(int64_t item) const {
-    return table.problem.items[item].options[solution.choice[item]];
+    return problem.items[item].options[solution.choice[item]];
   }
 
   void writeTensor(const TensorShape &shape, int64_t item) {
@@ -125,8 +134,8 @@ private:
       plan.memory.weights += chosen(item).bytes;
     }
     if (item >= 0) {
-      tensor.fixed = isFixed(table.problem.items[item]);
-      tensor.options = priced(table.problem.items[item]);
+      tensor.fixed = isFixed(problem.items[item]);
+      tensor.options = priced(problem.items[item]);
     }
     plan.tensorFormats[tensor.name] = tensor.format;
     plan.tensors.push_back(std::move(tensor));
@@ -146,8 +155,8 @@ private:
     kv.headDim = bytes.headDim;
     kv.capacity = bytes.capacity;
     kv.bytes = bytes.total();
-    kv.fixed = isFixed(table.problem.items[item]);
-    kv.options = priced(table.problem.items[item]);
+    kv.fixed = isFixed(problem.items[item]);
+    kv.options = priced(problem.items[item]);
     plan.memory.kvCache += bytes.window;
     plan.memory.activations += bytes.surplus;
     (global ? plan.globalK : plan.localK) = format;
@@ -192,7 +201,7 @@ private:
     if (decode.tokensPerSecond > 0 && prefill.tokensPerSecond > 0)
       plan.predicted.firstTokenSeconds =
           prompt / prefill.tokensPerSecond + 1 / decode.tokensPerSecond;
-    QualityEstimate quality = qualityOf(evaluate(table.problem, solution).loss);
+    QualityEstimate quality = qualityOf(evaluate(problem, solution).loss);
     plan.predicted.kl = quality.kl;
     plan.predicted.klLow = quality.low;
     plan.predicted.klHigh = quality.high;
@@ -202,8 +211,10 @@ private:
   const PlanRequest &request;
   const ModelShape &model;
   const ProgramChoice &choice;
-  const OptionTable &table;
+  const MemoryAccount &fixed;
+  const PlanProblem &problem;
   const PlanSolution &solution;
+  llvm::StringMap<size_t> itemOf;
   Plan plan;
 };
 
@@ -230,18 +241,29 @@ static llvm::Expected<int64_t> contextOf(const PlanRequest &request) {
   return context;
 }
 
+// What gemma-plan decides about these priced options.
+static llvm::Expected<PlanningModule::Decision>
+decide(const PlanRequest &request, const ProgramChoice &choice, const PricedModel &priced) {
+  return request.module->decide(priced.table, request.solver, choice.shape.context,
+                                std::max(choice.shape.prefillChunk, choice.shape.scoreChunk),
+                                choice.tableCacheRows);
+}
+
 // The least budget that any program choice fits, at this context and these options.
 static llvm::Expected<std::pair<int64_t, PlanSolution>>
 smallestNeed(const PlanRequest &request, int64_t context, MemoryAccount *account) {
   ProgramChoice least = programChoices(request, context).back();
-  llvm::Expected<OptionTable> table = buildOptionTable(request, least, 0);
-  if (!table)
-    return table.takeError();
-  SolveResult result = GreedySolver().solve(table->problem);
-  if (account) {
-    Plan plan = PlanWriter(request, least, *table, result.smallest).write();
-    *account = plan.memory;
-  }
+  llvm::Expected<PricedModel> priced = buildOptionTable(request, least, 0);
+  if (!priced)
+    return priced.takeError();
+  auto decision = decide(request, least, *priced);
+  if (!decision)
+    return decision.takeError();
+  const SolveResult &result = decision->result;
+  if (account)
+    *account = PlanWriter(request, least, priced->fixed, decision->problem, result.smallest)
+                   .write()
+                   .memory;
   return std::make_pair(result.smallestBytes, result.smallest);
 }
 
@@ -299,33 +321,34 @@ static llvm::Expected<std::string> suggest(const PlanRequest &request, int64_t c
 static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t context,
                                           int64_t budget) {
   auto start = std::chrono::steady_clock::now();
-  GreedySolver solver;
   PlanOutcome outcome;
   outcome.budgetBytes = budget;
   std::vector<ProgramChoice> choices = programChoices(request, context);
   bool fitsButSlow = false;
   for (const ProgramChoice &choice : choices) {
-    llvm::Expected<OptionTable> table = buildOptionTable(request, choice, budget);
-    if (!table)
-      return table.takeError();
-    if (&choice != &choices.back() && !comfortable(*table, budget))
+    llvm::Expected<PricedModel> priced = buildOptionTable(request, choice, budget);
+    if (!priced)
+      return priced.takeError();
+    if (&choice != &choices.back() && !comfortable(*priced, budget))
       continue;
-    SolveResult result = solver.solve(table->problem);
+    auto decision = decide(request, choice, *priced);
+    if (!decision)
+      return decision.takeError();
+    const auto &[problem, result] = *decision;
     fitsButSlow |= !result.solution && result.smallestBytes <= budget;
     if (!result.solution)
       continue;
-    if (std::string why = verify(table->problem, *result.solution); !why.empty())
-      return llvm::createStringError("the solver's plan does not hold: " + why);
-    outcome.plan = PlanWriter(request, choice, *table, *result.solution).write();
-    outcome.plan->solver = solver.name();
-    outcome.plan->optimality = {
-        .objective = result.cost.objective,
-        .bound = result.bound,
-        .lossPerSecond = table->problem.lossPerSecond,
-        .lossPerStoredByte = table->problem.lossPerStoredByte,
-        .fixedSeconds = table->problem.fixedSeconds,
-        .maxSeconds = std::isfinite(table->problem.maxSeconds) ? table->problem.maxSeconds : 0,
-        .gap = gapOf(result.cost.objective, result.bound)};
+    outcome.plan = PlanWriter(request, choice, priced->fixed, problem, *result.solution).write();
+    outcome.plan->solver =
+        request.solver.empty() ? std::string(solverNames().front()) : request.solver;
+    outcome.plan->optimality = {.objective = result.cost.objective,
+                                .bound = result.bound,
+                                .lossPerSecond = problem.lossPerSecond,
+                                .lossPerStoredByte = problem.lossPerStoredByte,
+                                .fixedSeconds = problem.fixedSeconds,
+                                .maxSeconds =
+                                    std::isfinite(problem.maxSeconds) ? problem.maxSeconds : 0,
+                                .gap = gapOf(result.cost.objective, result.bound)};
     outcome.plan->seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return outcome;
@@ -401,16 +424,22 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   options.modalities = edited.modalities;
   PlanRequest changed = request;
   changed.options = &options;
-  llvm::Expected<OptionTable> table = buildOptionTable(changed, choice, budget);
-  if (!table)
-    return table.takeError();
+  llvm::Expected<PricedModel> priced = buildOptionTable(changed, choice, budget);
+  if (!priced)
+    return priced.takeError();
+  llvm::Expected<PlanProblem> problem = request.module->problem(priced->table);
+  if (!problem)
+    return problem.takeError();
+  llvm::StringMap<size_t> itemOf;
+  for (size_t i = 0; i < problem->items.size(); ++i)
+    itemOf[problem->items[i].name] = i;
 
   llvm::StringMap<const PlannedTensor *> byName;
   for (const PlannedTensor &tensor : edited.tensors)
     byName[tensor.name] = &tensor;
-  PlanSolution solution{std::vector<size_t>(table->problem.items.size(), 0)};
-  auto choose = [&](int64_t item, const std::string &format) -> llvm::Error {
-    const PlanItem &planItem = table->problem.items[item];
+  PlanSolution solution{std::vector<size_t>(problem->items.size(), 0)};
+  auto choose = [&](size_t item, const std::string &format) -> llvm::Error {
+    const PlanItem &planItem = problem->items[item];
     solution.choice[item] = optionIndex(planItem, format);
     if (solution.choice[item] == planItem.options.size())
       return refuse("'" + planItem.name + "' takes '" + format + "', which it cannot");
@@ -431,35 +460,37 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
                     llvm::Twine(wanted.k) + ", the model's has " + llvm::Twine(tensor.n) + "x" +
                     llvm::Twine(tensor.k));
     std::string format(name(wanted.format));
-    if (table->itemOfTensor[i] < 0) {
+    auto item = itemOf.find(tensor.name);
+    if (item == itemOf.end()) {
       if (wanted.format != WeightFormat::F32)
         return refuse("'" + tensor.name + "' takes '" + format + "', but vectors stay f32");
       continue;
     }
     if (tensor.role == "per_layer_table")
       format = tableOptionName(edited.tables, wanted.format);
-    if (llvm::Error error = choose(table->itemOfTensor[i], format))
+    if (llvm::Error error = choose(item->second, format))
       return error;
   }
   if (!byName.empty())
     return refuse("it has a tensor '" + byName.begin()->first() + "', which the model has not");
-  for (auto [item, k, v] : {std::tuple(table->localItem, edited.localK, edited.localV),
-                            std::tuple(table->globalItem, edited.globalK, edited.globalV)}) {
-    if (item < 0)
+  for (auto [cache, k, v] : {std::tuple(localKvItem, edited.localK, edited.localV),
+                             std::tuple(globalKvItem, edited.globalK, edited.globalV)}) {
+    auto item = itemOf.find(cache);
+    if (item == itemOf.end())
       continue;
     if (k != v)
       return refuse("k is " + std::string(name(k)) + " and v " + std::string(name(v)) +
                     "; caches take one format for both now");
-    if (llvm::Error error = choose(item, std::string(name(k))))
+    if (llvm::Error error = choose(item->second, std::string(name(k))))
       return error;
   }
-  if (std::string why = verify(table->problem, solution); !why.empty())
+  if (std::string why = verify(*problem, solution); !why.empty())
     return refuse(why);
 
-  Plan plan = PlanWriter(changed, choice, *table, solution).write();
+  Plan plan = PlanWriter(changed, choice, priced->fixed, *problem, solution).write();
   // Who decided, and how good that was, stays as the file says; the objective is counted anew.
   plan.solver = edited.solver;
-  double objective = evaluate(table->problem, solution).objective;
+  double objective = evaluate(*problem, solution).objective;
   plan.optimality = edited.optimality;
   plan.optimality.objective = objective;
   plan.optimality.gap = gapOf(objective, edited.optimality.bound);

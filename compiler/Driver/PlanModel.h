@@ -1,10 +1,11 @@
-// Planning one model on one target: builds the option table and the problem, solves it, and turns
-// the solution into a plan; or checks a plan that a user edited. The table rests on static facts
+// Planning one model on one target: prices the options, lets gemma-plan decide on the IR, and turns
+// the decision into a plan; or checks a plan that a user edited. The table rests on static facts
 // alone, so the same input and options give the same decisions whatever the machine is doing at the
 // moment; measured speeds enter predictions only (except under --min-decode, which asks for them).
 #pragma once
 
 #include "compiler/Driver/CompilerInvocation.h"
+#include "compiler/Driver/PlanningModule.h"
 #include "compiler/Plan/Plan.h"
 #include "compiler/Profile/DeviceProfile.h"
 #include "passes/Cost/ModelShape.h"
@@ -26,6 +27,8 @@ struct ExactSizes {
 
 struct PlanRequest {
   const ModelShape *model = nullptr;
+  std::shared_ptr<PlanningModule> module; // the IR of the same model
+  std::string solver;                     // empty: the default one
   const DeviceProfile *profile = nullptr;
   const CompilerInvocation *options = nullptr;
   int64_t maxPositions = 0;

@@ -26,4 +26,16 @@ inline constexpr llvm::StringLiteral embeddingRole = "embedding";
 inline constexpr llvm::StringLiteral perLayerTableRole = "per_layer_table";
 inline constexpr llvm::StringLiteral ropeRole = "rope_frequencies";
 
+// Where a per-layer table lies while the model runs (`placement`).
+inline constexpr llvm::StringLiteral inMemory = "memory";
+inline constexpr llvm::StringLiteral onStorage = "storage";
+
+// On a module, after gemma-plan: which solver decided, what it reached and what it proved.
+inline constexpr llvm::StringLiteral planAttrName = "gemma.plan";
+
+// Bytes of one row of a per-layer table that has its format.
+int64_t tableRowBytes(WeightOp table);
+// Bytes that a planned table takes in memory: all of it, or its row cache. 0: not planned yet.
+int64_t tableResidentBytes(WeightOp table);
+
 } // namespace gcompile::gemma

@@ -57,6 +57,19 @@ LogicalResult verifyHeads(Operation *op, SymbolTableCollection &symbols, FlatSym
 
 } // namespace
 
+int64_t tableRowBytes(WeightOp table) {
+  int64_t columns = typeOf(table).getDimSize(1), slices = table.getSlices();
+  return rowTableRowBytes(*parseWeightFormat(*table.getFormat()), columns / slices, slices);
+}
+
+int64_t tableResidentBytes(WeightOp table) {
+  if (!table.getFormat() || !table.getPlacement())
+    return 0;
+  int64_t rows = *table.getPlacement() == onStorage ? int64_t(table.getCacheRows().value_or(0))
+                                                    : typeOf(table).getDimSize(0);
+  return rows * tableRowBytes(table);
+}
+
 LogicalResult WeightOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
@@ -66,6 +79,16 @@ LogicalResult WeightOp::verify() {
     return emitOpError() << "has format '" << *getFormat() << "', which the registry does not know";
   if (getFormat() && type.getRank() == 1 && *getFormat() != "f32")
     return emitOpError() << "is a vector of format '" << *getFormat() << "', expected 'f32'";
+  bool table = getRole() == perLayerTableRole;
+  if (int64_t slices = getSlices();
+      slices < 1 || (slices > 1 && !table) || type.getShape().back() % slices)
+    return emitOpError() << "has rows of " << type.getShape().back() << " in " << slices
+                         << " slices, expected a divisor, and 1 unless it is a per-layer table";
+  if (getPlacement() && (!table || (*getPlacement() != inMemory && *getPlacement() != onStorage)))
+    return emitOpError() << "has placement '" << *getPlacement()
+                         << "', expected 'memory' or 'storage', and only on a per-layer table";
+  if (getCacheRows() && (getPlacement() != onStorage || *getCacheRows() < 1))
+    return emitOpError("needs 'cache_rows' of at least 1, and only with placement 'storage'");
   if ((getRole() == ropeRole) != (getTheta().has_value() && getPairs().has_value()))
     return emitOpError("needs 'theta' and 'pairs' exactly when its role is 'rope_frequencies'");
   return success();
@@ -92,10 +115,11 @@ LogicalResult EmbedOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return failure();
   ShapedType type = typeOf(table);
   int64_t width = columns(getResult());
-  if (type.getRank() != 2 || type.getDimSize(1) % width ||
-      (int64_t)getSlice() >= type.getDimSize(1) / width)
+  if (type.getRank() != 2 || type.getDimSize(1) != width * (int64_t)table.getSlices() ||
+      (int64_t)getSlice() >= (int64_t)table.getSlices())
     return emitOpError() << "reads slice " << getSlice() << " of " << width << " columns from "
-                         << getTableAttr() << " of type " << type;
+                         << getTableAttr() << " of type " << type << " in " << table.getSlices()
+                         << " slices";
   return success();
 }
 
@@ -109,6 +133,25 @@ LogicalResult LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return emitOpError() << "maps " << columns(getX()) << " to " << columns(getResult())
                          << " columns with " << getWeightAttr() << " of type " << type;
   return success();
+}
+
+LogicalResult ExpertsOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto gateUp = lookup<WeightOp>(*this, symbols, getGateUpAttr()),
+       down = lookup<WeightOp>(*this, symbols, getDownAttr());
+  if (!gateUp || !down)
+    return failure();
+  int64_t experts = columns(getRouter()), width = columns(getX());
+  ShapedType up = typeOf(gateUp), back = typeOf(down);
+  bool matrices = up.getRank() == 2 && back.getRank() == 2;
+  int64_t inner = matrices ? back.getDimSize(1) : 0;
+  if (!matrices || up.getDimSize(1) != width || back.getDimSize(0) != experts * width ||
+      up.getDimSize(0) != experts * 2 * inner || columns(getResult()) != width)
+    return emitOpError() << "has " << experts << " experts of " << width << " columns, which "
+                         << getGateUpAttr() << " of type " << up << " and " << getDownAttr()
+                         << " of type " << back << " do not fit";
+  if (getTopK() < 1 || (int64_t)getTopK() > experts)
+    return emitOpError() << "chooses " << getTopK() << " of " << experts << " experts";
+  return verifyVector(*this, symbols, getExpertScaleAttr(), experts);
 }
 
 LogicalResult RmsNormOp::verifySymbolUses(SymbolTableCollection &symbols) {

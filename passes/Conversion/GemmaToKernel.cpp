@@ -116,7 +116,7 @@ LogicalResult ProgramConverter::convert(gemma::EmbedOp op) {
          kernel::GatherRowsOp::create(
              builder, op.getLoc(), resultTypes(out), rowTable ? tableRows : tokens, source, out,
              rows, name(*format), rowTable ? "row" : "packed", type.getDimSize(0), width,
-             op.getSlice(), type.getDimSize(1) / width, op.getScale()));
+             op.getSlice(), (int64_t)weight.getSlices(), op.getScale()));
   return success();
 }
 
@@ -257,6 +257,10 @@ LogicalResult ProgramConverter::convertOperation(Operation *op) {
             gemma::AttentionOp, gemma::GatedGeluOp, gemma::AddOp, gemma::SoftCapOp>(
           [&](auto typed) { return convert(typed); })
       .Case<func::ReturnOp>([&](auto) { return success(); })
+      .Case<gemma::ExpertsOp>([](auto experts) {
+        return experts->emitOpError(
+            "has no kernel yet: a mixture of experts can be planned but not compiled");
+      })
       .Default([](Operation *other) {
         return other->emitOpError("is no operation that a gemma program may hold");
       });
@@ -277,16 +281,8 @@ LogicalResult ProgramConverter::run() {
 
   int64_t tableBytes = 1;
   for (auto weight : program->getParentOfType<ModuleOp>().getOps<gemma::WeightOp>())
-    if (weight.getRole() == gemma::perLayerTableRole && weight.getFormat()) {
-      auto type = cast<ShapedType>(weight.getType());
-      // The slices of a row follow from the table's users; every one reads the same width.
-      for (auto embed : program.getOps<gemma::EmbedOp>())
-        if (embed.getTable() == weight.getSymName())
-          tableBytes =
-              type.getDimSize(0) *
-              rowTableRowBytes(*parseWeightFormat(*weight.getFormat()), columns(embed.getResult()),
-                               type.getDimSize(1) / columns(embed.getResult()));
-    }
+    if (weight.getRole() == gemma::perLayerTableRole && weight.getFormat())
+      tableBytes = cast<ShapedType>(weight.getType()).getDimSize(0) * gemma::tableRowBytes(weight);
 
   Type index = builder.getIndexType();
   SmallVector<Type> inputs{MemRefType::get({capacity}, builder.getI32Type()),

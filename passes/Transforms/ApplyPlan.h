@@ -1,24 +1,31 @@
-// The decisions of a plan as plain values, for the pass that writes them into the module.
+// Constructors of the two passes that write decisions, with values that options cannot carry.
 #pragma once
 
-#include "ir/Format/Format.h"
 #include "mlir/Pass/Pass.h"
-#include "llvm/ADT/StringMap.h"
+#include "passes/Planning/OptionTable.h"
+#include "passes/Planning/Solver.h"
+#include "passes/Transforms/WriteDecisions.h"
 
 namespace gcompile {
 
-struct PlanDecisions {
-  llvm::StringMap<WeightFormat> tensorFormats; // by canonical checkpoint name
-  KvFormat localK = KvFormat::F16, localV = KvFormat::F16, globalK = KvFormat::F16,
-           globalV = KvFormat::F16;
-  int64_t context = 4096; // positions
-  int64_t chunk = 128;    // most rows that any program adds at once
-};
-
+// gemma-apply-plan: replays decisions.
 std::unique_ptr<mlir::Pass> createApplyPlan(PlanDecisions decisions);
 
-// Slots of a cache: the context, or a ring that holds the window of every row of a chunk; a
-// multiple of 64.
-int64_t cacheCapacity(int64_t window, int64_t context, int64_t chunk);
+// What gemma-plan decides with, beside the module.
+struct PlanningInputs {
+  OptionTable table;
+  std::string solver; // empty: the default one
+  int64_t context = 4096, chunk = 128, tableCacheRows = 128;
+};
+
+// What gemma-plan did. Filled also when nothing fits (`result.solution` is empty then, and the
+// pass fails).
+struct PlanningOutcome {
+  PlanProblem problem;
+  SolveResult result;
+};
+
+// gemma-plan: decides. `outcome` may be null, and outlives the pass.
+std::unique_ptr<mlir::Pass> createGemmaPlan(PlanningInputs inputs, PlanningOutcome *outcome);
 
 } // namespace gcompile

@@ -48,9 +48,9 @@ func.func @wrong_columns(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
 }
 
 // -----
-gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table"}
+gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table", slices = 2}
 func.func @slice_beyond(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
-  // expected-error @+1 {{reads slice 2 of 64 columns from @t of type 'tensor<320x128xf32>'}}
+  // expected-error @+1 {{reads slice 2 of 64 columns from @t of type 'tensor<320x128xf32>' in 2 slices}}
   %y = gemma.embed %tokens, @t {slice = 2, scale = 1.0 : f32} : tensor<?xi32> -> tensor<?x64xf32>
   return %y : tensor<?x64xf32>
 }
@@ -85,4 +85,36 @@ func.func @keys_of_wrong_width(%k: tensor<?x64xf32>) {
   // expected-error @+1 {{has rows of 64, expected 32 for @kv}}
   gemma.append_kv %k, %k, @kv : tensor<?x64xf32>, tensor<?x64xf32>
   return
+}
+
+// -----
+// expected-error @+1 {{has rows of 128 in 3 slices, expected a divisor, and 1 unless it is a per-layer table}}
+gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table", slices = 3}
+
+// -----
+// expected-error @+1 {{has placement 'flash', expected 'memory' or 'storage', and only on a per-layer table}}
+gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table", placement = "flash"}
+
+// -----
+// expected-error @+1 {{needs 'cache_rows' of at least 1, and only with placement 'storage'}}
+gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table", placement = "memory", cache_rows = 4}
+
+// -----
+gemma.weight @gu from "gu" rows 0 : tensor<128x64xf32> {layer = 0, modality = "text", role = "experts_gate_up"}
+gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down"}
+gemma.weight @s from "s" rows 0 : tensor<4xf32> {layer = 0, modality = "text", role = "router_expert_scale"}
+func.func @experts_too_many(%x: tensor<?x64xf32>, %r: tensor<?x4xf32>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{chooses 5 of 4 experts}}
+  %y = gemma.experts %x, %r, @gu, @d, @s {top_k = 5, router_scale = 1.0 : f32} : tensor<?x64xf32>, tensor<?x4xf32> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+gemma.weight @gu from "gu" rows 0 : tensor<96x64xf32> {layer = 0, modality = "text", role = "experts_gate_up"}
+gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down"}
+gemma.weight @s from "s" rows 0 : tensor<4xf32> {layer = 0, modality = "text", role = "router_expert_scale"}
+func.func @experts_that_do_not_fit(%x: tensor<?x64xf32>, %r: tensor<?x4xf32>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{has 4 experts of 64 columns, which @gu of type 'tensor<96x64xf32>' and @d of type 'tensor<256x16xf32>' do not fit}}
+  %y = gemma.experts %x, %r, @gu, @d, @s {top_k = 2, router_scale = 1.0 : f32} : tensor<?x64xf32>, tensor<?x4xf32> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
 }

@@ -23,6 +23,7 @@ protected:
     request.model = &shape;
     request.profile = &profile;
     request.options = &options;
+    request.module = llvm::cantFail(PlanningModule::build(config, options.modalities));
     request.maxPositions = config.maxPositions;
   }
 

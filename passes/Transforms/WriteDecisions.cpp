@@ -1,0 +1,61 @@
+#include "passes/Transforms/WriteDecisions.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+
+namespace gcompile {
+
+int64_t cacheCapacity(int64_t window, int64_t context, int64_t chunk) {
+  int64_t slots = window ? std::min(context, window + chunk - 1) : context;
+  return (slots + 63) / 64 * 64;
+}
+
+LogicalResult writeDecisions(gemma::WeightOp weight, const PlanDecisions &decisions) {
+  if (cast<ShapedType>(weight.getType()).getRank() < 2) {
+    weight.setFormat(name(WeightFormat::F32));
+    return success();
+  }
+  auto found = decisions.tensorFormats.find(weight.getSource());
+  if (found == decisions.tensorFormats.end())
+    return weight.emitOpError() << "has no format in the plan (tensor '" << weight.getSource()
+                                << "')";
+  weight.setFormat(name(found->second));
+  if (weight.getRole() != gemma::perLayerTableRole)
+    return success();
+  if (!isRowTableFormat(found->second))
+    return weight.emitOpError() << "is a row table and cannot take format '" << name(found->second)
+                                << "'";
+  weight.setPlacement(decisions.tableOnStorage ? gemma::onStorage : gemma::inMemory);
+  if (decisions.tableOnStorage)
+    weight.setCacheRows(decisions.tableCacheRows);
+  else
+    weight.removeCacheRowsAttr();
+  return success();
+}
+
+LogicalResult writeDecisions(gemma::KvCacheOp cache, const PlanDecisions &decisions) {
+  bool local = cache.getWindow() != 0;
+  cache.setKFormat(name(local ? decisions.localK : decisions.globalK));
+  cache.setVFormat(name(local ? decisions.localV : decisions.globalV));
+  cache.setCapacity(cacheCapacity(cache.getWindow(), decisions.context, decisions.chunk));
+  // A ring never needs fewer slots than its window, whatever the context.
+  if (cache.getWindow() && *cache.getCapacity() < cache.getWindow())
+    cache.setWindow(0);
+  return success();
+}
+
+LogicalResult writeDecisions(ModuleOp module, const PlanDecisions &decisions) {
+  for (Operation &op : *module.getBody()) {
+    LogicalResult result = success();
+    if (auto weight = dyn_cast<gemma::WeightOp>(op))
+      result = writeDecisions(weight, decisions);
+    else if (auto cache = dyn_cast<gemma::KvCacheOp>(op))
+      result = writeDecisions(cache, decisions);
+    if (failed(result))
+      return failure();
+  }
+  return success();
+}
+
+} // namespace gcompile
