@@ -1,31 +1,17 @@
 #include "compiler/Plan/PlanText.h"
 
 #include "compiler/Plan/deployment_plan.pb.h"
+#include "compiler/Support/TextProto.h"
 
 #include "llvm/ADT/Twine.h"
 #include "llvm/Support/JSON.h"
 
 #include <cmath>
-#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/text_format.h>
 #include <set>
 
 namespace gcompile {
-namespace {
-
-class FirstError final : public google::protobuf::io::ErrorCollector {
-public:
-  void AddError(int line, google::protobuf::io::ColumnNumber column,
-                const std::string &message) override {
-    if (text.empty())
-      text = (llvm::Twine(line + 1) + ":" + llvm::Twine(column + 1) + ": " + message).str();
-  }
-  std::string text;
-};
-
-} // namespace
-
 namespace {
 
 // One option a line: diffs show decisions, not layout.
@@ -374,8 +360,6 @@ static llvm::Error readNumbers(const Reader &reader, const plan::DeploymentPlan 
 
 llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
   Reader reader(origin);
-  if (text.size() > 64 << 20)
-    return reader.fault("larger than 64 MiB");
   plan::DeploymentPlan message;
   google::protobuf::TextFormat::Parser parser;
   FirstError error;
