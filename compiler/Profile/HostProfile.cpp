@@ -186,7 +186,7 @@ DeviceProfile detectHost() {
 
   std::string text;
   google::protobuf::TextFormat::PrintToString(message, &text);
-  llvm::Expected<DeviceProfile> parsed = parseProfile(text, "host");
+  llvm::Expected<DeviceProfile> parsed = parseProfile(text, "host", ProfileOrigin::Detected);
   return llvm::cantFail(std::move(parsed)); // we wrote it
 }
 
