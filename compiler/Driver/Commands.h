@@ -23,6 +23,10 @@ ExitCode runVerify(const CommandContext &context);
 ExitCode runWhy(const CommandContext &context);
 ExitCode runPareto(const CommandContext &context);
 
+// The code of a target that did not load: a name that does not exist is a bad flag, a profile that
+// exists and is broken is bad input.
+ExitCode targetFault(llvm::StringRef target, llvm::ArrayRef<std::string> folders);
+
 // "gcompile: error: …" on standard error, one line.
 ExitCode failWith(ExitCode code, const std::string &message);
 ExitCode failWith(ExitCode code, llvm::Error error);

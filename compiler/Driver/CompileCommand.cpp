@@ -194,11 +194,8 @@ ExitCode runCompile(const CommandContext &context) {
       return failWith(ExitCode::BadFlags, std::string(flag) + " comes later");
   std::vector<std::string> folders = profileFolders(context.programPath);
   llvm::Expected<DeviceProfile> profile = loadProfile(options.target, folders);
-  if (!profile) {
-    // A profile that exists and is broken is bad input; one that does not exist a bad flag.
-    bool exists = llvm::is_contained(profileNames(folders), options.target);
-    return failWith(exists ? ExitCode::BadInput : ExitCode::BadFlags, profile.takeError());
-  }
+  if (!profile)
+    return failWith(targetFault(options.target, folders), profile.takeError());
   if (llvm::Error error = checkOutputFolder(options.output))
     return failWith(ExitCode::BadInput, std::move(error));
   if (options.target == "host")

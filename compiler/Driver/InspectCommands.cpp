@@ -1,12 +1,10 @@
-// The commands that only look: targets, inspect, verify.
+// The commands that only look: inspect, verify.
 #include "compiler/Artifact/ArtifactReader.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/ModelShape.h"
 #include "compiler/Import/ImportModel.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
-#include "compiler/Profile/DeviceProfile.h"
-#include "compiler/Profile/NearestName.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
@@ -17,85 +15,6 @@
 #include <map>
 
 namespace gcompile {
-
-static std::string humanFact(const Fact &fact) {
-  if (fact.unit == "byte")
-    return humanBytes(int64_t(fact.value));
-  if (fact.unit == "byte/s")
-    return humanBytes(int64_t(fact.value)) + "/s";
-  if (fact.unit == "Hz")
-    return llvm::formatv("{0:f2} GHz", fact.value / 1e9).str();
-  if (fact.unit == "op/s")
-    return llvm::formatv("{0:f2} Top/s", fact.value / 1e12).str();
-  if (fact.unit == "s")
-    return llvm::formatv("{0:f0} us", fact.value * 1e6).str();
-  return llvm::formatv("{0}", fact.value).str();
-}
-
-static llvm::json::Object profileJson(const DeviceProfile &profile) {
-  using namespace llvm::json;
-  Array facts, features, notes(profile.notes);
-  for (const Fact &fact : profile.facts)
-    facts.push_back(Object{{"name", fact.name},
-                           {"value", fact.value},
-                           {"unit", fact.unit},
-                           {"source", fact.source},
-                           {"date", fact.date},
-                           {"confidence", fact.confidence}});
-  for (const DeviceFeature &feature : profile.features)
-    features.push_back(Object{
-        {"name", feature.name}, {"source", feature.source}, {"confidence", feature.confidence}});
-  return Object{{"name", profile.name},
-                {"title", profile.title},
-                {"architecture", profile.architecture},
-                {"facts", std::move(facts)},
-                {"features", std::move(features)},
-                {"notes", std::move(notes)}};
-}
-
-static void printProfile(const DeviceProfile &profile) {
-  llvm::raw_ostream &out = llvm::outs();
-  out << profile.name << ": " << profile.title << " (" << profile.architecture << ")\n";
-  out << "  features:";
-  for (const DeviceFeature &feature : profile.features)
-    out << " " << feature.name;
-  out << "\n";
-  for (const Fact &fact : profile.facts)
-    out << llvm::format("  %-30s %12s  %-13s %s\n", fact.name.c_str(), humanFact(fact).c_str(),
-                        fact.confidence.c_str(), fact.source.c_str());
-  for (const std::string &note : profile.notes)
-    out << "  note: " << note << "\n";
-}
-
-ExitCode runTargets(const CommandContext &context) {
-  const CompilerInvocation &options = context.invocation;
-  std::vector<std::string> folders = profileFolders(context.programPath);
-  std::vector<std::string> names =
-      options.arguments.empty() ? profileNames(folders) : options.arguments;
-  llvm::json::Array targets;
-  for (const std::string &name : names) {
-    llvm::Expected<DeviceProfile> profile = loadProfile(name, folders);
-    if (!profile) {
-      bool exists = llvm::is_contained(profileNames(folders), name);
-      return failWith(exists ? ExitCode::BadInput : ExitCode::BadFlags, profile.takeError());
-    }
-    if (name == "host" && !options.arguments.empty())
-      measureHost(*profile);
-    if (options.json)
-      targets.push_back(profileJson(*profile));
-    else if (!options.arguments.empty())
-      printProfile(*profile);
-    else
-      llvm::outs() << llvm::format(
-          "%-18s %-9s %10s for one process  %s\n", profile->name.c_str(),
-          profile->architecture.c_str(),
-          humanBytes(int64_t(profile->value("process_budget_bytes", 0))).c_str(),
-          profile->title.c_str());
-  }
-  if (options.json)
-    printJson(llvm::json::Object{{"targets", std::move(targets)}});
-  return ExitCode::Done;
-}
 
 namespace {
 enum class FileKind { Checkpoint, Plan, Artifact, Unreadable };

@@ -361,12 +361,8 @@ static llvm::Error readNumbers(const Reader &reader, const plan::DeploymentPlan 
 llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
   Reader reader(origin);
   plan::DeploymentPlan message;
-  google::protobuf::TextFormat::Parser parser;
-  FirstError error;
-  parser.RecordErrorsTo(&error);
-  parser.SetRecursionLimit(20);
-  if (!parser.ParseFromString(text.str(), &message))
-    return reader.fault(error.text);
+  if (llvm::Error error = parseTextProto(text, message, 64 << 20))
+    return reader.fault(llvm::toString(std::move(error)));
   if (const google::protobuf::FieldDescriptor *field = badString(message))
     return reader.fault("a " + field->name() + " is no UTF-8 text");
   if (message.version() < 1)
