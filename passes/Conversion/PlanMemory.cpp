@@ -3,6 +3,8 @@
 // lives.
 #include "passes/Passes.h"
 
+#include <map>
+
 using namespace mlir;
 
 namespace gcompile {
@@ -51,6 +53,23 @@ FailureOr<SmallVector<Temporary>> collect(func::FuncOp program) {
     temporaries.push_back(temporary);
   }
   return temporaries;
+}
+
+// Bytes alive at each moment at which a temporary is born or dies, in program order: what reports
+// draw. Read here, because later passes merge buffers that share a place.
+SmallVector<int64_t> liveBytes(ArrayRef<Temporary> temporaries) {
+  std::map<int64_t, int64_t> change; // by operation
+  for (const Temporary &temporary : temporaries) {
+    if (temporary.last < 0)
+      continue;
+    change[temporary.first] += temporary.bytes;
+    change[temporary.last + 1] -= temporary.bytes;
+  }
+  SmallVector<int64_t> live;
+  int64_t now = 0;
+  for (auto [operation, bytes] : change)
+    live.push_back(now += bytes);
+  return live;
 }
 
 int64_t placeTemporaries(MutableArrayRef<Temporary> temporaries) {
@@ -124,6 +143,7 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
       if (failed(temporaries))
         return signalPassFailure();
       int64_t arena = placeTemporaries(*temporaries);
+      program->setAttr("kernel.arena_live", builder.getDenseI64ArrayAttr(liveBytes(*temporaries)));
       for (Temporary &temporary : *temporaries) {
         if (temporary.last < 0)
           temporary.alloc.erase();
