@@ -1,9 +1,11 @@
 // The commands `compile` and `plan`: profile → model → plan → code and artifact → report.
 #include "compiler/Driver/ChooseModel.h"
+#include "compiler/Driver/CommandLine.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/CompileArtifact.h"
 #include "compiler/Driver/ModelSources.h"
 #include "compiler/Driver/ProgressLine.h"
+#include "compiler/Driver/WriteReport.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
 
@@ -44,17 +46,40 @@ struct Run {
 };
 } // namespace
 
-static void report(const Run &run, const Plan &plan, const std::string &artifact) {
-  const CompilerInvocation &options = run.context.invocation;
-  // Only now: a failure is one line.
-  for (const std::string &note : run.candidate.model.notes)
-    printNote(run.context, note);
+// What people should know of the plan beside its figures.
+static std::vector<std::string> notesOf(const Run &run) {
+  std::vector<std::string> notes = run.candidate.model.notes;
+  const std::string &model = run.candidate.shape.name;
   if (!run.candidate.model.checkpoint)
-    printNote(run.context, "'" + run.candidate.shape.name +
-                               "' is planned from its shapes alone: to compile it, fetch the "
-                               "checkpoint google/" +
-                               run.candidate.shape.name +
-                               " and give its folder to --model, or use --weights synthetic:1");
+    notes.push_back(
+        "'" + model +
+        "' is planned from its shapes alone: to compile it, fetch the checkpoint google/" + model +
+        " and give its folder to --model, or use --weights synthetic:1");
+  if (run.context.invocation.syntheticSeed)
+    notes.push_back(
+        "the weights are generated: bytes and speeds hold, the expected KL says nothing "
+        "about a trained model");
+  return notes;
+}
+
+// `arena`: of the generated code, if any.
+static ExitCode report(const Run &run, const Plan &plan, const std::string &artifact,
+                       const std::vector<ProgramArena> *arena = nullptr) {
+  const CompilerInvocation &options = run.context.invocation;
+  std::vector<std::string> notes = notesOf(run);
+  if (!options.report.empty()) {
+    ReportFacts facts{&plan,
+                      &run.profile,
+                      commandLine(options, run.candidate.source, plan.budgetBytes),
+                      notes,
+                      arena,
+                      /*exactSizes=*/arena != nullptr};
+    if (llvm::Error error = writeReport(options.report, facts))
+      return failWith(ExitCode::BadInput, std::move(error));
+  }
+  // Only now: a failure is one line.
+  for (const std::string &note : notes)
+    printNote(run.context, note);
   if (options.json) {
     llvm::json::Object object = planJson(plan);
     if (!run.considered.empty())
@@ -64,11 +89,12 @@ static void report(const Run &run, const Plan &plan, const std::string &artifact
     if (!artifact.empty())
       object["artifact"] = artifact;
     printJson(std::move(object));
-  } else if (!options.quiet) {
+  } else if (!options.quiet && options.emit != EmitKind::Plan) {
     llvm::outs() << planReport(plan, terminalStyle());
     if (!artifact.empty())
       llvm::outs() << "\nwrote " << artifact << "\n";
   }
+  return ExitCode::Done;
 }
 
 static ExitCode finishPlan(const Run &run, const Plan &plan) {
@@ -78,9 +104,9 @@ static ExitCode finishPlan(const Run &run, const Plan &plan) {
     if (llvm::Error error =
             writeOutput(options.output.empty() ? "-" : options.output, planText(plan)))
       return failWith(ExitCode::BadInput, std::move(error));
-  if (!emit || options.json)
-    report(run, plan, "");
-  return ExitCode::Done;
+  if (emit && !options.json && options.report.empty())
+    return ExitCode::Done;
+  return report(run, plan, "");
 }
 
 // --emit mlir, llvm, asm, object: one text, of the target's most capable variant.
@@ -123,10 +149,8 @@ static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
     return finishPlan(run, plan);
   if (options.emit != EmitKind::Artifact)
     return emitOne(run, plan);
-  if (!model.checkpoint) {
-    report(run, plan, "");
-    return ExitCode::Done;
-  }
+  if (!model.checkpoint)
+    return report(run, plan, "");
   if (llvm::Expected<std::vector<std::string>> variants = variantsFor(run.profile); !variants)
     return failWith(ExitCode::BadFlags, variants.takeError());
 
@@ -166,6 +190,7 @@ static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
     return failWith(ExitCode::OurBug, "exact sizes and plan do not settle under " +
                                           humanBytes(budget) + "; try a slightly larger --budget");
   plan.memory = compiled->account;
+  std::vector<ProgramArena> arena = arenaLifetimes(*compiled->lowered.module);
 
   WriteRequest write;
   write.path = options.output.empty() ? defaultOutput(run) : options.output;
@@ -179,8 +204,7 @@ static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
   line.clear();
   if (error)
     return failWith(ExitCode::BadInput, std::move(error));
-  report(run, plan, write.path);
-  return ExitCode::Done;
+  return report(run, plan, write.path, &arena);
 }
 
 ExitCode runCompile(const CommandContext &context) {
@@ -188,16 +212,15 @@ ExitCode runCompile(const CommandContext &context) {
   if (options.target.empty())
     return failWith(ExitCode::BadFlags,
                     "no target: give --target NAME, or --target host (see gcompile targets)");
-  for (auto [given, flag] : {std::pair(!options.calibration.empty(), "--calibration"),
-                             std::pair(!options.report.empty(), "--report")})
-    if (given)
-      return failWith(ExitCode::BadFlags, std::string(flag) + " comes later");
+  if (!options.calibration.empty())
+    return failWith(ExitCode::BadFlags, "--calibration comes later");
   std::vector<std::string> folders = profileFolders(context.programPath);
   llvm::Expected<DeviceProfile> profile = loadProfile(options.target, folders);
   if (!profile)
     return failWith(targetFault(options.target, folders), profile.takeError());
-  if (llvm::Error error = checkOutputFolder(options.output))
-    return failWith(ExitCode::BadInput, std::move(error));
+  for (const std::string &file : {options.output, options.report})
+    if (llvm::Error error = checkOutputFolder(file))
+      return failWith(ExitCode::BadInput, std::move(error));
   if (options.target == "host")
     measureHost(*profile);
 

@@ -240,8 +240,13 @@ static const std::vector<Flag> &flags() {
          return integer("--jobs", value, 1, 1024, invocation.jobs);
        }},
       {"--json", nullptr, "write the result as JSON", on(&CompilerInvocation::json)},
-      {"--report", "FILE.html", "write a report (comes later)",
-       text(&CompilerInvocation::report, "--report")},
+      {"--report", "FILE.html", "write the plan as a page to look at in a browser",
+       [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
+         if (value.empty() || value == "-")
+           return bad("--report", value.empty() ? "''" : value, "the name of a file");
+         invocation.report = value.str();
+         return llvm::Error::success();
+       }},
       {"--quiet", nullptr, "no notes and no progress", on(&CompilerInvocation::quiet)},
       {"--help", nullptr, "this text", on(&CompilerInvocation::help)},
       {"--version", nullptr, "version", on(&CompilerInvocation::version)},

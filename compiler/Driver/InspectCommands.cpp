@@ -1,7 +1,9 @@
 // The commands that only look: inspect, verify.
 #include "compiler/Artifact/ArtifactReader.h"
+#include "compiler/Driver/CommandLine.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/ModelShape.h"
+#include "compiler/Driver/WriteReport.h"
 #include "compiler/Import/ImportModel.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
@@ -104,6 +106,22 @@ static ExitCode inspectCheckpoint(const CommandContext &context, const std::stri
   return ExitCode::Done;
 }
 
+// A plan or an artifact as a page; the target's facts when its profile is still known.
+static llvm::Error reportPlan(const CommandContext &context, const std::string &path,
+                              const Plan &plan, bool artifact) {
+  llvm::Expected<DeviceProfile> profile =
+      loadProfile(plan.target, profileFolders(context.programPath));
+  ReportFacts facts;
+  facts.plan = &plan;
+  if (profile)
+    facts.profile = &*profile;
+  else
+    llvm::consumeError(profile.takeError());
+  facts.command = "gcompile inspect " + shellQuoted(path) + " --report FILE.html";
+  facts.exactSizes = artifact;
+  return writeReport(context.invocation.report, facts);
+}
+
 ExitCode runInspect(const CommandContext &context) {
   const std::string &path = context.invocation.arguments.front();
   if (kindOf(path) == FileKind::Checkpoint)
@@ -111,6 +129,9 @@ ExitCode runInspect(const CommandContext &context) {
   llvm::Expected<Plan> plan = loadPlan(path);
   if (!plan)
     return failWith(ExitCode::BadInput, plan.takeError());
+  if (!context.invocation.report.empty())
+    if (llvm::Error error = reportPlan(context, path, *plan, kindOf(path) == FileKind::Artifact))
+      return failWith(ExitCode::BadInput, std::move(error));
   if (context.invocation.json)
     printJson(planJson(*plan));
   else

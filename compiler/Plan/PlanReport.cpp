@@ -43,9 +43,10 @@ std::string humanBytes(int64_t bytes) {
   std::string text;
   llvm::raw_string_ostream out(text);
   double value = double(bytes);
-  if (std::abs(value) >= 1e9)
+  // A unit begins where the one below would be rounded up to a thousand.
+  if (std::abs(value) >= 999.95e6)
     out << llvm::format("%.2f GB", value / 1e9);
-  else if (std::abs(value) >= 1e6)
+  else if (std::abs(value) >= 999.95e3)
     out << llvm::format("%.1f MB", value / 1e6);
   else if (std::abs(value) >= 1e3)
     out << llvm::format("%.1f KB", value / 1e3);

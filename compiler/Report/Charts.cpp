@@ -73,28 +73,55 @@ static std::string duration(double seconds) {
   return decimal(seconds / 3600, 1) + " h";
 }
 
-std::string timelineChart(const Plan &plan, const MemoryTimeline &timeline) {
-  constexpr double width = 1000, height = 330, left = 70, right = 990, top = 34, bottom = 266;
-  int64_t most = std::max<int64_t>(plan.budgetBytes, 1);
+// What a sample adds up to, with or without what never changes after loading.
+static int64_t shownBytes(const MemoryAccount &memory, bool withWeights) {
+  return withWeights ? memory.peak() : memory.peak() - memory.weights - memory.code;
+}
+
+// Names, durations and positions of the phases below the axis.
+static std::string phaseLabels(const MemoryTimeline &timeline, double left, double right,
+                               double top, double bottom) {
+  std::string out;
+  auto x = [&](double at) { return left + at * (right - left); };
+  for (const TimelinePhase &phase : timeline.phases) {
+    if (phase.start > 0)
+      out += line("axis", x(phase.start), top - 14, x(phase.start), bottom);
+    double middle = (x(phase.start) + x(phase.end)) / 2;
+    out += label(middle, bottom + 22, phase.name, "middle", "strong");
+    std::string what = duration(phase.seconds);
+    if (!what.empty())
+      out += label(middle, bottom + 40, "about " + what, "middle");
+    if (phase.to > phase.from)
+      out += label(middle, bottom + 57,
+                   "positions " + std::to_string(phase.from) + " to " + std::to_string(phase.to),
+                   "middle");
+  }
+  return out;
+}
+
+std::string timelineChart(const Plan &plan, const MemoryTimeline &timeline, bool withWeights) {
+  const double width = 1000, height = withWeights ? 330 : 270, left = 70, right = 990, top = 34,
+               bottom = height - 64;
+  int64_t peak = 1;
   for (const TimelineSample &sample : timeline.samples)
-    most = std::max(most, sample.memory.peak());
+    peak = std::max(peak, shownBytes(sample.memory, withWeights));
   // A budget far above the need would press everything flat.
-  bool budgetShown = double(plan.budgetBytes) <= 2.5 * double(plan.memory.peak());
-  if (!budgetShown)
-    most = std::max<int64_t>(plan.memory.peak(), 1);
+  bool budgetShown = withWeights && double(plan.budgetBytes) <= 2.5 * double(peak);
+  int64_t most = budgetShown ? std::max(plan.budgetBytes, peak) : peak;
   double scale = double(most) * 1.06;
   auto x = [&](double at) { return left + at * (right - left); };
   auto y = [&](double bytes) { return bottom - bytes / scale * (bottom - top); };
 
-  std::string out = open("memory over time", width, height);
+  std::string out =
+      open(withWeights ? "memory over time" : "memory beside the weights over time", width, height);
   double step = niceStep(double(most), 5);
   for (double value = 0; value <= scale; value += step)
     out += line("grid", left, y(value), right, y(value)) +
            label(left - 8, y(value) + 4, humanBytes(int64_t(value)), "end");
   // Bottom up: what is there first lies lowest.
-  const size_t order[] = {6, 5, 0, 1, 4, 3, 2};
+  const size_t withAll[] = {6, 5, 0, 1, 4, 3, 2}, beside[] = {6, 1, 4, 3, 2};
   std::vector<double> floor(timeline.samples.size(), 0);
-  for (size_t index : order) {
+  for (size_t index : withWeights ? llvm::ArrayRef<size_t>(withAll) : llvm::ArrayRef(beside)) {
     const MemoryCategory &category = memoryCategories()[index];
     std::string upper, lower;
     bool any = false;
@@ -111,19 +138,7 @@ std::string timelineChart(const Plan &plan, const MemoryTimeline &timeline) {
       out += "<polygon class=\"" + categoryClass(index) + "\" points=\"" + upper + lower +
              "\"><title>" + category.key + "</title></polygon>";
   }
-  for (const TimelinePhase &phase : timeline.phases) {
-    if (phase.start > 0)
-      out += line("axis", x(phase.start), top - 14, x(phase.start), bottom);
-    double middle = (x(phase.start) + x(phase.end)) / 2;
-    out += label(middle, bottom + 22, phase.name, "middle", "strong");
-    std::string what = duration(phase.seconds);
-    if (!what.empty())
-      out += label(middle, bottom + 40, "about " + what, "middle");
-    if (phase.to > phase.from)
-      out += label(middle, bottom + 57,
-                   "positions " + std::to_string(phase.from) + " to " + std::to_string(phase.to),
-                   "middle");
-  }
+  out += phaseLabels(timeline, left, right, top, bottom);
   if (budgetShown)
     out += line("budget", left, y(double(plan.budgetBytes)), right, y(double(plan.budgetBytes))) +
            label(right, y(double(plan.budgetBytes)) - 6, "budget " + humanBytes(plan.budgetBytes),
@@ -131,10 +146,10 @@ std::string timelineChart(const Plan &plan, const MemoryTimeline &timeline) {
   return out + line("axis", left, bottom, right, bottom) + "</svg></div>";
 }
 
-std::string arenaChart(const ArenaUse &use, int64_t largest) {
+std::string arenaChart(const ArenaUse &use) {
   constexpr double width = 1000, height = 96, left = 70, right = 990, top = 18, bottom = 84;
-  std::string out = open("arena over the launches of a program", width, height);
-  double scale = double(std::max<int64_t>(largest, 1));
+  std::string out = open("what is alive in the arena of a program", width, height);
+  double scale = double(std::max<int64_t>(use.arenaBytes, 1));
   size_t count = use.liveBytes.size();
   std::string points;
   auto point = [&](double at, double bytes) {
@@ -150,7 +165,8 @@ std::string arenaChart(const ArenaUse &use, int64_t largest) {
     point(double(s) / double(steps), double(most));
     point(double(s + 1) / double(steps), double(most));
   }
-  out += line("grid", left, top, right, top) + label(left - 8, top + 4, humanBytes(largest), "end");
+  out += line("grid", left, top, right, top) +
+         label(left - 8, top + 4, humanBytes(use.arenaBytes), "end");
   out += "<polyline class=\"line\" points=\"" + points + "\"/>" +
          line("axis", left, bottom, right, bottom) + label(left - 8, bottom, "0", "end");
   return out + "</svg></div>";

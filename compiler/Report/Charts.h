@@ -15,8 +15,10 @@ std::string categoryClass(size_t index);
 std::string bitsClass(double bits);
 
 std::string budgetBar(const Plan &plan);
-std::string timelineChart(const Plan &plan, const MemoryTimeline &timeline);
-std::string arenaChart(const ArenaUse &use, int64_t largest);
+// `withWeights`: everything against the budget; else only what lies beside weights and code, on a
+// scale of its own.
+std::string timelineChart(const Plan &plan, const MemoryTimeline &timeline, bool withWeights);
+std::string arenaChart(const ArenaUse &use);
 std::string formatGrid(const FormatMap &map);
 std::string frontChart(const Plan &plan, const std::vector<ReportFrontPoint> &front);
 std::string timeBar(const Predictions &predicted);

@@ -149,7 +149,8 @@ private:
     out += "<p class=\"soft\">Everything that has to be in memory to run at the predicted speed, "
            "against the budget of " +
            humanBytes(plan.budgetBytes) + ".</p>" + budgetBar(plan);
-    out += "<div class=\"scroll\"><table><tr><th>category</th><th class=\"n\">bytes</th><th "
+    out += "<div class=\"scroll\"><table class=\"account\"><tr><th>category</th><th "
+           "class=\"n\">bytes</th><th "
            "class=\"n\">of the peak</th><th>what it is</th><th></th></tr>";
     int64_t peak = std::max<int64_t>(plan.memory.peak(), 1);
     for (auto [index, category] : llvm::enumerate(memoryCategories())) {
@@ -193,23 +194,25 @@ private:
     out += "<p class=\"soft\">Weights come in as they are first read, the arena with the first "
            "chunk of the prompt, cache rows with every position; the peak is reached when the "
            "context is full. The time axis is not to scale. " +
-           badge(Mark::Modelled) + "</p>" + timelineChart(plan, timeline) + "<ul class=\"legend\">";
+           badge(Mark::Modelled) + "</p>" + timelineChart(plan, timeline, /*withWeights=*/true);
+    // Most plans are nearly all weights: the rest is not to be seen at that scale.
+    if (double(plan.memory.weights) > 0.6 * double(plan.memory.peak()))
+      out += "<p class=\"note\">Without weights and code:</p>" +
+             timelineChart(plan, timeline, /*withWeights=*/false);
+    out += "<ul class=\"legend\">";
     for (auto [index, category] : llvm::enumerate(memoryCategories()))
       if (plan.memory.*category.bytes > 0)
         out +=
             "<li><span class=\"key " + categoryClass(index) + "\"></span>" + category.key + "</li>";
     out += "</ul>";
     if (!input.arena.empty()) {
-      int64_t largest = 0;
-      for (const ArenaUse &use : input.arena)
-        largest = std::max(largest, use.arenaBytes);
       out += "<h2 style=\"margin-top:22px\">Inside the arena</h2><p class=\"soft\">What is alive "
-             "at each kernel launch, from the lifetimes that placed every intermediate value. " +
+             "from the first to the last launch of a program, from the lifetimes that placed every "
+             "intermediate value. " +
              badge(Mark::Counted) + "</p>";
       for (const ArenaUse &use : input.arena)
-        out += "<p class=\"note\">" + escaped(use.program) + ": " +
-               std::to_string(use.liveBytes.size()) + " launches in an arena of " +
-               humanBytes(use.arenaBytes) + "</p>" + arenaChart(use, largest);
+        out += "<p class=\"note\">" + escaped(use.program) + ": " + "an arena of " +
+               humanBytes(use.arenaBytes) + "</p>" + arenaChart(use);
     }
     close();
   }

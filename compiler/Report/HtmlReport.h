@@ -17,11 +17,11 @@ struct ReportFrontPoint {
   double kl = 0, secondsPerToken = 0;
 };
 
-// How much of the arena is alive at each launch of a program.
+// How much of the arena is alive while a program runs.
 struct ArenaUse {
   std::string program; // "prefill", "decode", "score"
   int64_t arenaBytes = 0;
-  std::vector<int64_t> liveBytes; // by launch
+  std::vector<int64_t> liveBytes; // in program order
 };
 
 struct ReportInput {

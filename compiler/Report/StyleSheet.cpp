@@ -23,10 +23,10 @@ h2+p{margin-top:0}
 p{margin:8px 0;max-width:84ch}
 .soft,.note{color:var(--soft)}
 .note{font-size:13px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:14px;margin-top:18px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(184px,1fr));gap:14px;margin-top:18px}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:14px 16px}
 .tile h3{margin:0;font-size:13px;font-weight:500;color:var(--soft)}
-.tile strong{display:block;font-size:26px;line-height:1.25;font-weight:650;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
+.tile strong{display:block;white-space:nowrap;font-size:25px;line-height:1.25;font-weight:650;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
 .tile p{margin:2px 0 8px;font-size:13px;color:var(--soft)}
 .mark{display:inline-block;font-size:11px;line-height:17px;padding:0 7px;border-radius:9px;border:1px solid currentColor;white-space:nowrap;
 vertical-align:1px}
@@ -45,6 +45,8 @@ tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
 td.name{overflow-wrap:anywhere}
 tr.sum td{font-weight:600}
+td:first-child{white-space:nowrap}
+td.name{white-space:normal}
 svg{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 svg text{fill:var(--soft)}
 svg .strong{fill:var(--ink);font-weight:600}
@@ -77,7 +79,7 @@ pre{overflow:auto;max-height:460px;background:var(--bg);border:1px solid var(--l
 font:12px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;margin:10px 0 0}
 code{font:13px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;overflow-wrap:anywhere}
 footer{margin-top:22px;color:var(--soft);font-size:13px}
-@media (max-width:560px){main{padding:18px 12px 32px}section{padding:16px 14px}.tile strong{font-size:22px}.two td:nth-child(5),.two th:nth-child(5){display:none}}
+@media (max-width:560px){main{padding:18px 12px 32px}section{padding:16px 14px}.tile strong{font-size:22px}.account td:nth-child(4),.account th:nth-child(4),.two td:nth-child(5),.two th:nth-child(5){display:none}}
 @media print{body{background:#fff}section,.tile{break-inside:avoid}details:not([open]){display:none}}
 )css";
 
