@@ -396,6 +396,14 @@ llvm::Expected<PlanOutcome> planModel(const PlanRequest &request) {
   return planAt(request, std::min<int64_t>(512, request.maxPositions), budget);
 }
 
+static void keepExclusions(std::vector<PricedOption> &options,
+                           const std::vector<PricedOption> &decided) {
+  for (PricedOption &option : options)
+    for (const PricedOption &other : decided)
+      if (other.format == option.format)
+        option.allowed = option.allowed && other.allowed;
+}
+
 llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) {
   auto refuse = [&](const llvm::Twine &why) {
     return llvm::createStringError("the plan cannot be replayed: " + why);
@@ -494,15 +502,21 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   plan.optimality = edited.optimality;
   plan.optimality.objective = objective;
   plan.optimality.gap = gapOf(objective, edited.optimality.bound);
-  llvm::StringMap<bool> fixed;
+  // So do the reasons why an item had no choice, which the flags of this run need not repeat.
+  llvm::StringMap<const PlannedTensor *> decided;
   for (const PlannedTensor &tensor : edited.tensors)
-    fixed[tensor.name] = tensor.fixed;
+    decided[tensor.name] = &tensor;
   for (PlannedTensor &tensor : plan.tensors)
-    tensor.fixed = fixed.lookup(tensor.name);
+    if (const PlannedTensor *other = decided.lookup(tensor.name)) {
+      tensor.fixed = other->fixed;
+      keepExclusions(tensor.options, other->options);
+    }
   for (PlannedKv &kv : plan.kvCaches)
     for (const PlannedKv &other : edited.kvCaches)
-      if (other.layerType == kv.layerType)
+      if (other.layerType == kv.layerType) {
         kv.fixed = other.fixed;
+        keepExclusions(kv.options, other.options);
+      }
   return plan;
 }
 
