@@ -16,7 +16,8 @@ public:
   static llvm::Expected<TemporaryFile> create(llvm::StringRef suffix) {
     llvm::SmallString<128> path;
     if (std::error_code code = llvm::sys::fs::createTemporaryFile("gcompile", suffix, path))
-      return llvm::createStringError(code, "cannot create a temporary file");
+      return llvm::createStringError(code, "cannot create a temporary file: " + code.message() +
+                                               "; set TMPDIR to a folder that can be written");
     return TemporaryFile(path.str().str());
   }
   TemporaryFile(TemporaryFile &&other) : path(std::exchange(other.path, {})) {}
@@ -38,7 +39,8 @@ public:
       stream.clear_error();
     }
     if (code)
-      return llvm::createStringError(code, "cannot write '" + path + "'");
+      return llvm::createStringError(code, "cannot write '" + path + "': " + code.message() +
+                                               "; set TMPDIR to a folder with more room");
     return llvm::Error::success();
   }
   std::string read() const {

@@ -3,12 +3,14 @@
 
 Each case edits a copy of the micro model conformance/e2b-like (or of the tiny one where a tokenizer matters) in one way.
 """
+import contextlib
 import json
 import os
 import resource
 import shutil
 import signal
 import struct
+import subprocess
 
 import gc_e2e as gc
 
@@ -258,7 +260,7 @@ result = compile_into(output, "good.gpk", os.path.join(root, "poisoned"))
 with open(os.path.join(output, "good.gpk"), "rb") as file:
     report.check("a failed compile leaves the older output as it was", result.code == 1 and file.read() == before)
 
-# Places where nothing can be written. A file-size limit gives the same errors from write as a full disk does.
+# Places where nothing can be written. A file-size limit is there on every machine; a real file system that is full needs the right to mount one.
 
 
 def small_disk():
@@ -268,7 +270,36 @@ def small_disk():
 
 full = os.path.join(root, "full")
 os.makedirs(full)
-judge("a disk that is full", compile_into(full, "big.gpk", gc.TINY, preexec_fn=small_disk), full)
+judge("a file-size limit", compile_into(full, "big.gpk", gc.TINY, preexec_fn=small_disk), full)
+
+
+@contextlib.contextmanager
+def small_file_system(name, size):
+    """A file system of its own of so many bytes; None where none may be mounted."""
+    folder = os.path.join(root, name)
+    os.makedirs(folder)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "gcompile-test", folder], capture_output=True, text=True)
+    try:
+        yield folder if mounted.returncode == 0 else None
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+
+
+with small_file_system("small_disk", 2_000_000) as folder:
+    if folder is None:
+        print("skip   a disk that is full: no file system may be mounted here")
+    else:
+        judge("a disk that is full", compile_into(folder, "big.gpk", gc.TINY), folder)
+# Where code is linked and where it is written are different places: both can be full.
+with small_file_system("small_temporary", 4096) as folder:
+    if folder is None:
+        print("skip   a temporary folder that is full: no file system may be mounted here")
+    else:
+        output = os.path.join(root, "beside_full_temporary")
+        os.makedirs(output)
+        judge("a temporary folder that is full", compile_into(output, "big.gpk", MICRO, env={**os.environ, "TMPDIR": folder}), output)
+        report.check("a temporary folder that is full: is left empty", os.listdir(folder) == [])
 result = compile_into(os.path.join(root, "no", "such", "folder"), "x.gpk", MICRO)
 report.check("an output folder that does not exist", result.code == 1 and result.stderr.splitlines()[-1].startswith("gcompile: error: "), f"{result.code} {result.stderr.splitlines()[-1][:200]}")
 report.finish()
