@@ -1,106 +1,111 @@
 #include "passes/Planning/Explain.h"
 
-#include "passes/Planning/Solvers.h"
+#include "passes/Planning/PreparedProblem.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace gcompile {
+
+// Close enough for a choice: differences below a millionth of the objective are no reason.
+constexpr ExactOptions effort = {.relativeGap = 1e-7, .stateLimit = 300'000};
+
 namespace {
 
-class Search {
+// Looks for the budget where an item changes its choice.
+class FlipSearch {
 public:
-  Search(const PlanProblem &problem, size_t item, const ExplainOptions &options)
-      : varied(problem), item(item), maxSolves(options.maxSolves),
-        solver(makeSolver(solverNames().front())),
+  FlipSearch(const PreparedProblem &prepared, size_t item, size_t choice, int64_t budget,
+             const ExplainOptions &options)
+      : prepared(prepared), item(item), choice(choice), budget(budget),
         resolution(options.resolutionBytes > 0 ? options.resolutionBytes
-                                               : std::max<int64_t>(problem.budgetBytes / 4096, 1)) {
-  }
+                                               : std::max<int64_t>(budget / 4096, 1)) {}
 
-  SolveResult solveAt(int64_t budget) {
-    varied.budgetBytes = budget;
-    ++solves;
-    return solver->solve(varied);
-  }
-
-  // Steps away from `budget` with doubling steps until the choice is another, then halves the
-  // interval.
-  std::optional<FlipPoint> flip(size_t choice, int64_t budget, int64_t limit,
-                                size_t solvesAllowed) {
-    size_t last = std::min(maxSolves, solves + solvesAllowed);
+  // Steps away from the budget, each step four times the one before, until the choice is another,
+  // then halves the interval.
+  std::optional<FlipPoint> towards(int64_t limit, size_t maxSolves) {
+    size_t last = solves + maxSolves;
     FlipPoint point{budget, budget, choice};
-    bool found = false;
-    for (int64_t step = resolution; !found && point.keptBytes != limit && solves < last;
-         step *= 4) {
-      int64_t next =
-          limit < budget ? std::max(limit, budget - step) : std::min(limit, budget + step);
-      found = differs(choice, next, point);
+    for (int64_t step = resolution; point.flippedBytes == budget; step *= 4) {
+      if (point.keptBytes == limit || solves >= last)
+        return std::nullopt;
+      test(limit < budget ? std::max(limit, budget - step) : std::min(limit, budget + step), point);
     }
-    if (!found)
-      return std::nullopt;
-    while (distance(point) > resolution && solves < last)
-      differs(choice, point.keptBytes + (point.flippedBytes - point.keptBytes) / 2, point);
+    while (std::abs(point.flippedBytes - point.keptBytes) > resolution && solves < last)
+      test(point.keptBytes + (point.flippedBytes - point.keptBytes) / 2, point);
     return point;
   }
 
-  PlanProblem varied;
-  size_t item, maxSolves, solves = 0;
+  size_t solves = 0;
 
 private:
-  static int64_t distance(const FlipPoint &point) {
-    return std::abs(point.flippedBytes - point.keptBytes);
-  }
-
-  bool differs(size_t choice, int64_t budget, FlipPoint &point) {
-    SolveResult result = solveAt(budget);
+  void test(int64_t at, FlipPoint &point) {
+    ++solves;
+    SolveResult result = prepared.solve(at, effort);
+    // A budget that only just fits may not be solved; it tells nothing.
     if (!result.solution || result.solution->choice[item] == choice) {
-      point.keptBytes = budget;
-      return false;
+      point.keptBytes = at;
+    } else {
+      point.flippedBytes = at;
+      point.choice = result.solution->choice[item];
     }
-    point.flippedBytes = budget;
-    point.choice = result.solution->choice[item];
-    return true;
   }
 
-  std::unique_ptr<Solver> solver;
-  int64_t resolution;
+  const PreparedProblem &prepared;
+  size_t item, choice;
+  int64_t budget, resolution;
 };
 
 } // namespace
+
+// Where more bytes help nothing: what the best plan without a budget needs.
+static int64_t largestUsefulBytes(const PreparedProblem &prepared, const PlanProblem &problem) {
+  int64_t all = problem.fixedBytes;
+  for (const PlanItem &item : problem.items) {
+    int64_t most = 0;
+    for (const PlanOption &option : item.options)
+      most = std::max(most, option.supported ? option.bytes : 0);
+    all += most;
+  }
+  SolveResult best = prepared.solve(all, effort);
+  return best.solution ? best.cost.bytes : problem.budgetBytes;
+}
 
 Explanation explain(const PlanProblem &problem, const PlanSolution &solution, size_t item,
                     const ExplainOptions &options) {
   Explanation result;
   result.choice = result.best = solution.choice[item];
-  Search search(problem, item, options);
-  SolveResult best = search.solveAt(problem.budgetBytes);
-  if (best.solution)
+  PreparedProblem prepared(problem);
+  SolveResult best = prepared.solve(problem.budgetBytes, effort);
+  result.solves = 1;
+  result.lossPerByte = prepared.lossPerByte(problem.budgetBytes).value_or(0);
+  // Equally good plans may differ in this item: then the plan asked about is as good as the best.
+  double objective = evaluate(problem, solution).objective;
+  if (best.solution && best.cost.objective < objective - 1e-6 * std::abs(objective))
     result.best = best.solution->choice[item];
 
-  PlanOption &taken = search.varied.items[item].options[result.choice];
-  taken.supported = false;
-  if (check(search.varied).empty()) {
-    SolveResult other = search.solveAt(problem.budgetBytes);
+  PlanProblem without = problem;
+  without.items[item].options[result.choice].supported = false;
+  if (check(without).empty()) {
+    SolveResult other = PreparedProblem(without).solve(problem.budgetBytes, effort);
+    ++result.solves;
     if (other.solution) {
       result.runnerUp = other.solution->choice[item];
-      result.runnerUpCost = other.cost.objective - evaluate(problem, solution).objective;
+      result.runnerUpCost = other.cost.objective - objective;
     }
   }
-  taken.supported = true;
-  if (result.best == result.choice) {
-    int64_t most = problem.fixedBytes;
-    for (const PlanItem &each : problem.items) {
-      int64_t largest = 0;
-      for (const PlanOption &option : each.options)
-        largest = std::max(largest, option.supported ? option.bytes : 0);
-      most += largest;
-    }
-    size_t half = (options.maxSolves - std::min(options.maxSolves, search.solves)) / 2;
-    if (best.smallestBytes < problem.budgetBytes)
-      result.withLess = search.flip(result.choice, problem.budgetBytes, best.smallestBytes, half);
-    if (most > problem.budgetBytes)
-      result.withMore = search.flip(result.choice, problem.budgetBytes, most, half);
-  }
-  result.solves = search.solves;
+  if (result.best != result.choice)
+    return result;
+  FlipSearch search(prepared, item, result.choice, problem.budgetBytes, options);
+  std::optional<int64_t> smallest = prepared.smallestBudget(effort);
+  int64_t largest = largestUsefulBytes(prepared, problem);
+  result.solves += 2;
+  size_t left = options.maxSolves - std::min(options.maxSolves, result.solves);
+  if (smallest && *smallest < problem.budgetBytes)
+    result.withLess = search.towards(*smallest, left / 2);
+  if (largest > problem.budgetBytes)
+    result.withMore = search.towards(largest, left - left / 2);
+  result.solves += search.solves;
   return result;
 }
 

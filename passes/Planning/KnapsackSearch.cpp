@@ -1,7 +1,7 @@
 // Exact search around the optimum of the relaxation. With the best multipliers, every option has a
 // reduced cost: what the bound rises by when it is taken instead of its group's best one. Options
 // whose reduced cost exceeds the gap are out; few groups keep more than one. Over these a dynamic
-// programme runs, the most undecided group first: a state is a partial solution, kept when no other
+// programme runs, the largest groups first: a state is a partial solution, kept when no other
 // one is at least as good in uses and cost, and when its bound leaves room below the best solution
 // known. (Pisinger, "A minimal algorithm for the multiple-choice knapsack problem", 1995, extended
 // to bounds at many multipliers, which serve one and two resources alike.)
@@ -9,7 +9,7 @@
 // Passes run with growing numbers of states per stage. A state that is dropped only for lack of
 // room leaves its bound behind, so that the result is bounded whether or not the search was
 // complete. Nothing depends on time: the same knapsack gives the same result everywhere.
-#include "passes/Planning/Knapsack.h"
+#include "passes/Planning/KnapsackHulls.h"
 
 #include <algorithm>
 #include <cassert>
@@ -34,10 +34,10 @@ struct Step {
   uint32_t parent, option;
 };
 
-// For the groups from one stage on, at one tangent.
-struct Suffix {
-  double bound = 0;  // least value, less multiplier · limit
-  KnapsackSums sums; // of the solution that has it
+// A state and the entry of a curve that completes it to a solution.
+struct Completion {
+  size_t state = 0, curve = 0, entry = 0;
+  double cost = infinity;
 };
 
 class Search {
@@ -96,6 +96,7 @@ private:
       if (scale[r] == 0)
         scale[r] = 0.02 * scale[1 - r] * double(std::max<int64_t>(knapsack.limit[1 - r], 1)) /
                    double(std::max<int64_t>(knapsack.limit[r], 1));
+    secondPrice = scale[1];
     addTangent(dual.multiplier);
     for (double first : two)
       for (double second : two)
@@ -177,20 +178,24 @@ private:
     return least;
   }
 
-  // Groups with a choice left, the most undecided first: by the second least reduced cost.
+  // Groups with a choice left, those whose options differ most in what their uses are worth first:
+  // once the large ones are decided, the relaxation of the many small ones is tight. (On problems
+  // of the published sizes this needs a tenth to a hundredth of the states that the most undecided
+  // group first needs.)
   void orderGroups() {
     std::vector<std::tuple<double, size_t>> keys;
     for (size_t g = 0; g < knapsack.groups.size(); ++g) {
       const std::vector<KnapsackOption> &group = knapsack.groups[g];
       if (group.size() == 1)
         continue;
-      double least = infinity, second = infinity;
-      for (const KnapsackOption &option : group) {
-        double value = valueOf(option, tangents.front().multiplier);
-        second = std::min(second, std::max(value, least));
-        least = std::min(least, value);
+      double span = 0;
+      for (size_t r = 0; r < knapsack.resources; ++r) {
+        int64_t most = std::numeric_limits<int64_t>::min();
+        for (const KnapsackOption &option : group)
+          most = std::max(most, option.use[r]);
+        span += tangents.front().multiplier[r] * double(most - leastOf(group, r));
       }
-      keys.push_back({second - least, g});
+      keys.push_back({-span, g});
     }
     std::sort(keys.begin(), keys.end());
     order.clear();
@@ -198,33 +203,34 @@ private:
       order.push_back(g);
   }
 
-  void buildSuffixes() {
-    size_t stages = order.size();
-    suffix.assign(stages + 1, std::vector<Suffix>(tangents.size()));
-    leastUse.assign(stages + 1, {});
-    for (size_t k = 0; k < tangents.size(); ++k)
-      for (size_t r = 0; r < maxResources; ++r)
-        suffix[stages][k].bound -= tangents[k].multiplier[r] * double(knapsack.limit[r]);
-    for (size_t s = stages; s-- > 0;) {
-      const std::vector<KnapsackOption> &group = knapsack.groups[order[s]];
-      for (size_t k = 0; k < tangents.size(); ++k) {
-        const KnapsackOption &option =
-            group[bestOption(group, tangents[k].multiplier, preferred())];
-        suffix[s][k] = suffix[s + 1][k];
-        suffix[s][k].bound += valueOf(option, tangents[k].multiplier);
-        suffix[s][k].sums.cost += option.cost;
-        for (size_t r = 0; r < maxResources; ++r)
-          suffix[s][k].sums.use[r] += option.use[r];
-      }
-      for (size_t r = 0; r < maxResources; ++r)
-        leastUse[s][r] = leastUse[s + 1][r] + leastOf(group, r);
-    }
+  // Prices of resource 1 at which the rest is bounded.
+  std::vector<double> prices(bool fine) const {
+    if (knapsack.resources == 1)
+      return {0};
+    static constexpr double coarseFactors[] = {1, 0.9, 1.1, 0.6, 1.6, 0};
+    static constexpr double fineFactors[] = {1,   0.985, 1.015, 0.96, 1.04, 0.9, 1.1,
+                                             0.8, 1.25,  0.6,   1.6,  3,    0};
+    std::vector<double> result;
+    if (fine)
+      for (double factor : fineFactors)
+        result.push_back(factor * secondPrice);
+    else
+      for (double factor : coarseFactors)
+        result.push_back(factor * secondPrice);
+    return result;
   }
 
   // One dynamic programme with at most `width` states a stage.
   void pass(size_t width) {
     orderGroups();
-    buildSuffixes();
+    hulls.clear();
+    for (double price : prices(width > 256))
+      hulls.emplace_back(knapsack, order, price);
+    curves.resize(hulls.size());
+    leastUse.assign(order.size() + 1, {});
+    for (size_t s = order.size(); s-- > 0;)
+      for (size_t r = 0; r < maxResources; ++r)
+        leastUse[s][r] = leastUse[s + 1][r] + leastOf(knapsack.groups[order[s]], r);
     steps.clear();
     State start;
     for (const std::vector<KnapsackOption> &group : knapsack.groups)
@@ -235,7 +241,6 @@ private:
       }
     double dropped = infinity; // least bound of what was dropped for lack of room
     std::vector<State> current = {start};
-    complete(current, 0);
     for (size_t s = 0; s < order.size() && !current.empty(); ++s) {
       if (states > options.stateLimit) {
         for (const State &state : current)
@@ -251,6 +256,8 @@ private:
         steps.back().push_back({state.parent, state.option});
       complete(current, s + 1);
     }
+    if (order.empty())
+      completeAll(start);
     // What was not dropped was completed or could not be better than the best.
     if (dropped >= target())
       exhausted = true;
@@ -261,9 +268,14 @@ private:
   // All states one option further, by use of the first resource.
   std::vector<State> expand(const std::vector<State> &from, size_t s) {
     const std::vector<KnapsackOption> &group = knapsack.groups[order[s]];
+    for (size_t c = 0; c < hulls.size(); ++c)
+      hulls[c].curve(s + 1, curves[c]);
     std::vector<State> merged, list, both;
+    std::vector<ptrdiff_t> at(curves.size());
     for (uint32_t o = 0; o < group.size(); ++o) {
       list.clear();
+      for (size_t c = 0; c < curves.size(); ++c)
+        at[c] = ptrdiff_t(curves[c].entries.size()) - 1;
       for (uint32_t i = 0; i < from.size(); ++i) {
         State state = from[i];
         state.parent = i;
@@ -274,7 +286,10 @@ private:
           state.use[r] += group[o].use[r];
           within &= state.use[r] + leastUse[s + 1][r] <= knapsack.limit[r];
         }
-        if (within && (state.bound = boundOf(state, s + 1)) < target())
+        if (!within)
+          continue;
+        setBound(state, at);
+        if (state.bound < target())
           list.push_back(state);
       }
       states += from.size();
@@ -289,12 +304,18 @@ private:
     return merged;
   }
 
-  double boundOf(const State &state, size_t s) const {
-    double most = -infinity;
-    for (size_t k = 0; k < tangents.size(); ++k)
-      most = std::max(most, suffix[s][k].bound + tangents[k].multiplier[0] * double(state.use[0]) +
-                                tangents[k].multiplier[1] * double(state.use[1]));
-    return state.cost + most;
+  // `at`: where the state before was found on each curve.
+  void setBound(State &state, std::vector<ptrdiff_t> &at) {
+    int64_t room = knapsack.limit[0] - state.use[0];
+    double over = double(state.use[1] - knapsack.limit[1]), most = -infinity;
+    for (size_t c = 0; c < curves.size(); ++c) {
+      at[c] = curves[c].walk(std::max<ptrdiff_t>(at[c], 0), room);
+      if (at[c] < 0)
+        most = infinity;
+      else
+        most = std::max(most, curves[c].value(at[c], room) + hulls[c].price() * over);
+    }
+    state.bound = state.cost + most;
   }
 
   // Keeps what no state before it (with no more of the first resource) is at least as good as.
@@ -336,30 +357,47 @@ private:
     return least;
   }
 
-  // Completes states with what the tangents' relaxations take of the rest, and keeps the best.
+  // Completes states with what the curves take of the rest, and keeps the best.
   void complete(const std::vector<State> &list, size_t s) {
-    size_t bestState = 0, bestTangent = tangents.size();
-    double least = best.cost;
+    Completion found;
+    found.cost = best.cost;
+    std::vector<ptrdiff_t> at(curves.size(), 0);
     for (size_t i = 0; i < list.size(); ++i)
-      for (size_t k = 0; k < tangents.size(); ++k) {
-        const KnapsackSums &rest = suffix[s][k].sums;
-        if (list[i].cost + rest.cost < least && list[i].use[0] + rest.use[0] <= knapsack.limit[0] &&
-            list[i].use[1] + rest.use[1] <= knapsack.limit[1]) {
-          least = list[i].cost + rest.cost;
-          bestState = i;
-          bestTangent = k;
-        }
+      for (size_t c = 0; c < curves.size(); ++c) {
+        at[c] = curves[c].walk(std::max<ptrdiff_t>(at[c], 0), knapsack.limit[0] - list[i].use[0]);
+        if (at[c] < 0)
+          continue;
+        const SuffixCurve::Entry &rest = curves[c].entries[size_t(at[c])];
+        if (list[i].cost + rest.cost < found.cost &&
+            list[i].use[1] + rest.use[1] <= knapsack.limit[1])
+          found = {i, c, size_t(at[c]), list[i].cost + rest.cost};
       }
-    if (bestTangent == tangents.size())
+    if (!(found.cost < best.cost))
       return;
-    best.cost = least;
-    best.option = picks(tangents[bestTangent].multiplier);
-    uint32_t state = uint32_t(bestState);
+    std::vector<uint32_t> options;
+    hulls[found.curve].options(s, found.entry, options);
+    uint32_t state = uint32_t(found.state);
     for (size_t stage = s; stage-- > 0;) {
-      const Step &step = steps[stage][state];
-      best.option[order[stage]] = knapsack.groups[order[stage]][step.option].tag;
-      state = step.parent;
+      options[stage] = steps[stage][state].option;
+      state = steps[stage][state].parent;
     }
+    best.cost = found.cost;
+    best.option.clear();
+    for (const std::vector<KnapsackOption> &group : knapsack.groups)
+      best.option.push_back(group.front().tag);
+    for (size_t stage = 0; stage < order.size(); ++stage)
+      best.option[order[stage]] = knapsack.groups[order[stage]][options[stage]].tag;
+  }
+
+  // No group has a choice left.
+  void completeAll(const State &state) {
+    if (state.cost >= best.cost || state.use[0] > knapsack.limit[0] ||
+        state.use[1] > knapsack.limit[1])
+      return;
+    best.cost = state.cost;
+    best.option.clear();
+    for (const std::vector<KnapsackOption> &group : knapsack.groups)
+      best.option.push_back(group.front().tag);
   }
 
   Knapsack knapsack; // what is left of it; tags are option indices of the original
@@ -371,8 +409,11 @@ private:
   bool exhausted = false;  // a pass dropped nothing that could be better
   size_t states = 0;
 
+  double secondPrice = 0; // of resource 1, the best in the relaxation
+
   std::vector<size_t> order;                  // groups by stage
-  std::vector<std::vector<Suffix>> suffix;    // [stage][tangent]
+  std::vector<GroupHulls> hulls;              // by price
+  std::vector<SuffixCurve> curves;            // by price, of the stage in work
   std::vector<PerResource<int64_t>> leastUse; // [stage]
   std::vector<std::vector<Step>> steps;       // [stage][state]
 };

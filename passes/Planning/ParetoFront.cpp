@@ -1,10 +1,15 @@
 #include "passes/Planning/ParetoFront.h"
 
-#include "passes/Planning/Solvers.h"
+#include "passes/Planning/PreparedProblem.h"
 
 #include <algorithm>
+#include <cmath>
+#include <tuple>
 
 namespace gcompile {
+
+// A point of the front need not be proven to the last digit: its own bound says how good it is.
+constexpr ExactOptions effort = {.relativeGap = 1e-6, .stateLimit = 400'000};
 
 // The most bytes that any choice of supported options takes.
 static int64_t largestBytes(const PlanProblem &problem) {
@@ -19,23 +24,93 @@ static int64_t largestBytes(const PlanProblem &problem) {
   return total;
 }
 
-std::vector<FrontPoint> solveFront(const PlanProblem &problem, const FrontOptions &options) {
-  std::unique_ptr<Solver> solver = makeSolver(solverNames().front());
-  PlanProblem varied = problem;
-  varied.budgetBytes = std::min(options.maxBytes, largestBytes(problem));
-  SolveResult best = solver->solve(varied);
-  if (!best.solution || options.points == 0)
-    return {};
-  int64_t high = best.cost.bytes, low = std::max(options.minBytes, best.smallestBytes);
-  std::vector<FrontPoint> front;
-  size_t steps = std::max<size_t>(options.points, 2) - 1;
-  for (size_t i = 0; i <= steps && low <= high; ++i) {
-    varied.budgetBytes = low + int64_t(double(high - low) * double(i) / double(steps));
-    SolveResult result = solver->solve(varied);
-    if (result.solution && (front.empty() || (result.cost.objective < front.back().cost.objective &&
-                                              result.cost.bytes > front.back().cost.bytes)))
-      front.push_back({*result.solution, result.cost, result.bound});
+namespace {
+
+struct CurvePoint {
+  double bytes, way; // way: how far along the curve
+};
+
+} // namespace
+
+// The curve of the relaxation from `low` to `high` bytes. Its way is measured half by bytes and
+// half by the order of magnitude of the objective: equal steps along it show both the steep and the
+// flat end.
+static std::vector<CurvePoint> curveBetween(const PreparedProblem &prepared, int64_t low,
+                                            int64_t high) {
+  auto best = prepared.atPrice(0), smallest = prepared.atPrice(1e6);
+  double range = std::max(smallest.objective - best.objective, 1e-300);
+  double bytes = std::max(double(high - low), 1.0);
+  auto wayAt = [&](double at, double objective) {
+    double left = std::max(objective - best.objective, 0.0) / range;
+    return 0.5 * (at - double(low)) / bytes - 0.5 * std::log(left + 1e-4) / std::log(1e4);
+  };
+  std::vector<CurvePoint> curve;
+  // Prices from far above to far below what all the losses are worth together by the byte.
+  double middle = range / bytes;
+  for (int i = 0; i <= 400; ++i) {
+    auto point = prepared.atPrice(middle * std::pow(10.0, 6 - 0.03 * i));
+    if (point.bytes < low || point.bytes > high)
+      continue;
+    if (curve.empty() || double(point.bytes) > curve.back().bytes)
+      curve.push_back({double(point.bytes), wayAt(double(point.bytes), point.objective)});
   }
+  for (int64_t end : {low, high}) // straight on where the curve does not reach the ends
+    if (curve.empty() || double(end) < curve.front().bytes || double(end) > curve.back().bytes) {
+      double way = curve.empty() ? 0 : end == low ? curve.front().way : curve.back().way;
+      double from = curve.empty() ? double(end)
+                    : end == low  ? curve.front().bytes
+                                  : curve.back().bytes;
+      CurvePoint point = {double(end), way + 0.5 * (double(end) - from) / bytes};
+      curve.insert(end == low ? curve.begin() : curve.end(), point);
+    }
+  return curve;
+}
+
+// `count` budgets by equal ways along the curve.
+static std::vector<int64_t> budgetsAlong(const std::vector<CurvePoint> &curve, size_t count) {
+  std::vector<int64_t> budgets;
+  double first = curve.front().way, last = curve.back().way;
+  size_t at = 0;
+  for (size_t i = 0; i + 1 < count; ++i) {
+    double way = first + (last - first) * double(i) / double(count - 1);
+    while (at + 1 < curve.size() && curve[at + 1].way <= way)
+      ++at;
+    const CurvePoint &a = curve[at], &b = curve[std::min(at + 1, curve.size() - 1)];
+    double share = b.way > a.way ? (way - a.way) / (b.way - a.way) : 0;
+    budgets.push_back(int64_t(a.bytes + share * (b.bytes - a.bytes)));
+  }
+  budgets.push_back(int64_t(curve.back().bytes));
+  return budgets;
+}
+
+std::vector<FrontPoint> solveFront(const PlanProblem &problem, const FrontOptions &options) {
+  PreparedProblem prepared(problem);
+  std::optional<int64_t> smallest = prepared.smallestBudget();
+  if (!smallest || options.points == 0 || *smallest > options.maxBytes)
+    return {};
+  SolveResult best = prepared.solve(std::min(options.maxBytes, largestBytes(problem)), effort);
+  int64_t low = std::max(options.minBytes, *smallest);
+  if (!best.solution || best.cost.bytes < low)
+    return {};
+  std::vector<int64_t> budgets = budgetsAlong(curveBetween(prepared, low, best.cost.bytes),
+                                              std::max<size_t>(options.points, 2));
+
+  std::vector<FrontPoint> points = {{*best.solution, best.cost, best.bound}};
+  for (int64_t budget : budgets)
+    if (SolveResult result = prepared.solve(budget, effort); result.solution)
+      points.push_back({*result.solution, result.cost, result.bound});
+  std::sort(points.begin(), points.end(), [](const FrontPoint &a, const FrontPoint &b) {
+    return std::tie(a.cost.bytes, a.cost.objective, a.solution.choice) <
+           std::tie(b.cost.bytes, b.cost.objective, b.solution.choice);
+  });
+  std::vector<FrontPoint> front;
+  for (FrontPoint &point : points)
+    if (point.cost.bytes >= options.minBytes &&
+        (front.empty() || point.cost.objective < front.back().cost.objective))
+      front.push_back(std::move(point));
+  // A bound for more bytes holds for fewer bytes too.
+  for (size_t i = front.size(); i-- > 1;)
+    front[i - 1].bound = std::max(front[i - 1].bound, front[i].bound);
   return front;
 }
 

@@ -183,7 +183,7 @@ public:
   ModelBuilder(const Size &size, size_t options, uint32_t seed)
       : size(size), options(std::min(options, std::size(grids))), random{std::mt19937(seed)} {}
 
-  PlanProblem build(double bitsPerWeight, bool speedLimit) {
+  PlanProblem build(double bitsPerWeight) {
     addTensor("embedding", -1, size.vocabulary, size.hidden, 3);
     for (size_t layer = 0; layer < size.layers; ++layer)
       addLayer(layer);
@@ -198,8 +198,6 @@ public:
     problem.lossPerSecond = 1e-3;
     problem.lossPerStoredByte = 1e-12;
     problem.budgetBytes = problem.fixedBytes + int64_t(double(weights) * bitsPerWeight / 8);
-    if (speedLimit) // a fifth faster than the budget read at full bandwidth would be
-      problem.maxSeconds = problem.fixedSeconds + 0.85 * double(problem.budgetBytes) / bandwidth;
     return std::move(problem);
   }
 
@@ -293,10 +291,10 @@ private:
 } // namespace
 
 PlanProblem modelInstance(std::string_view name, size_t options, double bitsPerWeight,
-                          uint32_t seed, bool speedLimit) {
+                          uint32_t seed) {
   for (const Size &size : sizes)
     if (size.name == name)
-      return ModelBuilder(size, options, seed).build(bitsPerWeight, speedLimit);
+      return ModelBuilder(size, options, seed).build(bitsPerWeight);
   return {};
 }
 

@@ -38,7 +38,7 @@ PlanProblem randomInstance(const InstanceShape &shape, uint32_t seed);
 // 16 bits (`options` choices a tensor, at most 24), made-up sensitivities that differ by role and
 // layer. `experts` sizes group the experts of a layer by projection.
 PlanProblem modelInstance(std::string_view size, size_t options, double bitsPerWeight,
-                          uint32_t seed, bool speedLimit);
+                          uint32_t seed);
 std::vector<std::string_view> modelInstanceNames();
 
 // The text form, one statement a line, '#' starts a comment:
