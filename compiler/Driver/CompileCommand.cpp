@@ -43,6 +43,7 @@ struct Run {
   const Candidate &candidate;
   const PlanRequest &request;
   std::vector<Considered> considered;
+  std::string explanation = ""; // why this model, when gcompile chose it
 };
 } // namespace
 
@@ -84,12 +85,16 @@ static ExitCode report(const Run &run, const Plan &plan, const std::string &arti
     llvm::json::Object object = planJson(plan);
     if (!run.considered.empty())
       object["considered"] = consideredJson(run.considered);
+    if (!run.explanation.empty())
+      object["choice"] = run.explanation;
     if (!run.candidate.model.checkpoint)
       object["checkpoint"] = "google/" + run.candidate.shape.name;
     if (!artifact.empty())
       object["artifact"] = artifact;
     printJson(std::move(object));
   } else if (!options.quiet && options.emit != EmitKind::Plan) {
+    if (!run.explanation.empty())
+      llvm::outs() << run.explanation << "\n";
     llvm::outs() << planReport(plan, terminalStyle());
     if (!artifact.empty())
       llvm::outs() << "\nwrote " << artifact << "\n";
@@ -207,6 +212,19 @@ static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
   return report(run, plan, write.path, &arena);
 }
 
+// A budget beyond what the target leaves to one process is planned for as asked, but not silently.
+static void noteLargeBudget(const CommandContext &context, const DeviceProfile &profile) {
+  std::optional<int64_t> budget = context.invocation.budgetBytes;
+  const Fact *left = profile.find("process_budget_bytes"), *memory = profile.find("memory_bytes");
+  if (!budget || !left || double(*budget) <= left->value)
+    return;
+  bool beyondAll = memory && double(*budget) > memory->value;
+  const Fact &limit = beyondAll ? *memory : *left;
+  printNote(context, "--budget " + humanBytes(*budget) + " is more than " +
+                         (beyondAll ? "all memory of " : "one process is left on ") + profile.name +
+                         " (" + humanBytes(int64_t(limit.value)) + ", " + limit.confidence + ")");
+}
+
 ExitCode runCompile(const CommandContext &context) {
   const CompilerInvocation &options = context.invocation;
   if (options.target.empty())
@@ -221,6 +239,7 @@ ExitCode runCompile(const CommandContext &context) {
   for (const std::string &file : {options.output, options.report})
     if (llvm::Error error = checkOutputFolder(file))
       return failWith(ExitCode::BadInput, std::move(error));
+  noteLargeBudget(context, *profile);
   if (options.target == "host")
     measureHost(*profile);
 
@@ -282,8 +301,8 @@ ExitCode runCompile(const CommandContext &context) {
   llvm::Expected<PlanRequest> request = requestFor(candidate, *profile, options);
   if (!request)
     return failWith(ExitCode::BadInput, request.takeError());
-  return finish({context, *profile, candidate, *request, best->considered}, *best->outcome.plan,
-                PlanOrigin::Solver);
+  return finish({context, *profile, candidate, *request, best->considered, best->explanation},
+                *best->outcome.plan, PlanOrigin::Solver);
 }
 
 } // namespace gcompile

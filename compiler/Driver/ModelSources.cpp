@@ -58,7 +58,7 @@ std::vector<std::string> findCheckpoints() {
   return found;
 }
 
-double expectedQuality(const ModelShape &model, double kl) {
+double unpublishedQuality(const ModelShape &model, double kl) {
   // Tables give less than weights that are multiplied; experts count as the geometric mean of all
   // and active.
   double weights = 0;

@@ -16,8 +16,9 @@ namespace gcompile {
 // ~/.cache/huggingface), sorted.
 std::vector<std::string> findCheckpoints();
 
-// Comparable between models: grows with the logarithm of the parameters that work per token, falls
-// with the KL of the plan. An estimate.
-double expectedQuality(const ModelShape &model, double kl);
+// Orders models of which no benchmark results are published (PublishedQuality.h has the rest):
+// grows with the logarithm of the parameters that work per token, falls with the KL of the plan. A
+// guess.
+double unpublishedQuality(const ModelShape &model, double kl);
 
 } // namespace gcompile

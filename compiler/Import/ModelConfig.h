@@ -106,5 +106,9 @@ int64_t countTextParameters(const ModelConfig &config);
 llvm::Expected<ModelConfig> loadPreset(llvm::StringRef name);
 std::vector<std::string> presetNames(); // in growing size
 bool isPresetName(llvm::StringRef name);
+// The preset that a name means ("google/gemma-4-E2B-it": "gemma-4-E2B"), if any.
+std::optional<std::string> publishedPreset(llvm::StringRef name);
+// The text of another file that lies beside the presets.
+llvm::Expected<std::string> readPresetFile(llvm::StringRef fileName);
 
 } // namespace gcompile

@@ -71,16 +71,25 @@ std::vector<std::string> presetNames() {
 
 bool isPresetName(StringRef name) { return publishedName(name).has_value(); }
 
+std::optional<std::string> publishedPreset(StringRef name) {
+  std::optional<StringRef> published = publishedName(name);
+  return published ? std::optional(published->str()) : std::nullopt;
+}
+
+Expected<std::string> readPresetFile(StringRef fileName) {
+  Expected<std::string> path = findFile(fileName);
+  if (!path)
+    return path.takeError();
+  return readTextFile(*path, fileName, uint64_t{1} << 20);
+}
+
 Expected<ModelConfig> loadPreset(StringRef name) {
   std::optional<StringRef> published = publishedName(name);
   if (!published)
     return importError("there is no preset " + inQuotes(name) + "; presets are " +
                        llvm::join(presetNames(), ", "));
   std::string fileName = published->str() + ".json";
-  Expected<std::string> path = findFile(fileName);
-  if (!path)
-    return path.takeError();
-  Expected<std::string> text = readTextFile(*path, fileName, uint64_t{1} << 20);
+  Expected<std::string> text = readPresetFile(fileName);
   if (!text)
     return text.takeError();
   Expected<llvm::json::Value> value = parseHostileJson(*text, fileName);
