@@ -39,13 +39,14 @@ static ExitCode runCommand(const CommandContext &context) {
   case Command::Why:
     return runWhy(context);
   case Command::Pareto:
+    return runPareto(context);
   case Command::Calibrate:
   case Command::Export:
     break;
   }
   return failWith(ExitCode::BadFlags, "'" + commandName(invocation.command).str() +
                                           "' comes later; this version has compile, plan, targets, "
-                                          "inspect, verify and why");
+                                          "inspect, verify, why and pareto");
 }
 
 int main(int argc, char **argv) {

@@ -45,7 +45,8 @@ static const CommandInfo commands[] = {
     {Command::Inspect, "inspect", "FILE", "what a checkpoint, plan or artifact holds", 1, 1},
     {Command::Verify, "verify", "FILE.gpk", "read every byte of an artifact and check it", 1, 1},
     {Command::Why, "why", "FILE TENSOR", "why a tensor has its format", 2, 2},
-    {Command::Pareto, "pareto", "", "the front of bytes, quality and speed (comes later)", 0, 0},
+    {Command::Pareto, "pareto", "--target NAME [--model PATH|PRESET] [--points N] [-o FILE]",
+     "the front: the best that each number of bytes buys, with its speed", 0, 0},
     {Command::Calibrate, "calibrate", "[-o FILE.textproto]", "measure this machine (comes later)",
      0, 0},
     {Command::Export, "export", "FILE", "write another format (comes later)", 0, 1},
@@ -238,6 +239,10 @@ static const std::vector<Flag> &flags() {
       {"--jobs", "N", "threads of the compiler (default: one a core)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
          return integer("--jobs", value, 1, 1024, invocation.jobs);
+       }},
+      {"--points", "N", "plans to look for on the front (default 256)",
+       [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
+         return integer("--points", value, 2, 4096, invocation.points);
        }},
       {"--json", nullptr, "write the result as JSON", on(&CompilerInvocation::json)},
       {"--report", "FILE.html", "write the plan as a page to look at in a browser",

@@ -58,7 +58,8 @@ struct CompilerInvocation {
   std::string calibration, planFile, report;
   EmitKind emit = EmitKind::Artifact;
   std::optional<uint64_t> syntheticSeed;
-  int64_t jobs = 0; // 0: one a core
+  int64_t jobs = 0;     // 0: one a core
+  int64_t points = 256; // of the front
 
   bool json = false, quiet = false, help = false, version = false;
 };

@@ -6,6 +6,7 @@
 #include "passes/Cost/CostModel.h"
 #include "passes/Cost/MemoryModel.h"
 #include "passes/Planning/OptionTable.h"
+#include "passes/Planning/PlanProblem.h"
 
 namespace gcompile {
 
@@ -26,6 +27,16 @@ MachineModel pricingMachine(const DeviceProfile &profile);
 
 llvm::Expected<PricedModel> buildOptionTable(const PlanRequest &request,
                                              const ProgramChoice &choice, int64_t budgetBytes);
+
+// Chunks and caches to try, the most comfortable first. The last one needs the least memory.
+std::vector<ProgramChoice> programChoices(const PlanRequest &request, int64_t context);
+
+// The budget from which on a choice's comfort is small beside it; the last choice needs no comfort.
+int64_t comfortableBudget(const PricedModel &priced);
+
+// The plan that a solution stands for, with account and predictions; who solved it is left open.
+Plan writePlan(const PlanRequest &request, const ProgramChoice &choice, const MemoryAccount &fixed,
+               const PlanProblem &problem, const PlanSolution &solution);
 
 // Formats that the PLE table can take; others fall to the nearest that can.
 WeightFormat rowTableFormat(WeightFormat format);

@@ -17,8 +17,7 @@ namespace gcompile {
 // Rows of the storage row cache that cost little and keep a prompt's rows (docs: one row a token).
 constexpr int64_t comfortableCacheRows = 1024;
 
-// Chunks and caches to try, the most comfortable first. The last one needs the least memory.
-static std::vector<ProgramChoice> programChoices(const PlanRequest &request, int64_t context) {
+std::vector<ProgramChoice> programChoices(const PlanRequest &request, int64_t context) {
   ProgramShape shape;
   shape.context = context;
   shape.threads = int64_t(request.profile->value("threads", 4));
@@ -42,10 +41,7 @@ static std::vector<ProgramChoice> programChoices(const PlanRequest &request, int
   return choices;
 }
 
-// Whether what is spent on comfort is small beside the budget.
-static bool comfortable(const PricedModel &priced, int64_t budgetBytes) {
-  return priced.fixed.activations <= budgetBytes / 16;
-}
+int64_t comfortableBudget(const PricedModel &priced) { return priced.fixed.activations * 16; }
 
 static size_t optionIndex(const PlanItem &item, llvm::StringRef format) {
   for (size_t i = 0; i < item.options.size(); ++i)
@@ -220,18 +216,23 @@ private:
 
 } // namespace
 
+Plan writePlan(const PlanRequest &request, const ProgramChoice &choice, const MemoryAccount &fixed,
+               const PlanProblem &problem, const PlanSolution &solution) {
+  return PlanWriter(request, choice, fixed, problem, solution).write();
+}
+
 static double gapOf(double objective, double bound) {
   double gap = (objective - bound) / std::max(std::abs(objective), 1e-12);
   return gap < 1e-9 ? 0 : gap;
 }
 
-static int64_t budgetOf(const PlanRequest &request) {
+int64_t budgetOf(const PlanRequest &request) {
   if (request.options->budgetBytes)
     return *request.options->budgetBytes;
   return int64_t(request.profile->value("process_budget_bytes", double(int64_t(4) << 30)));
 }
 
-static llvm::Expected<int64_t> contextOf(const PlanRequest &request) {
+llvm::Expected<int64_t> contextOf(const PlanRequest &request) {
   int64_t context = request.options->context;
   if (!request.options->contextGiven)
     return std::min(context, request.maxPositions);
@@ -329,7 +330,7 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
     llvm::Expected<PricedModel> priced = buildOptionTable(request, choice, budget);
     if (!priced)
       return priced.takeError();
-    if (&choice != &choices.back() && !comfortable(*priced, budget))
+    if (&choice != &choices.back() && budget < comfortableBudget(*priced))
       continue;
     auto decision = decide(request, choice, *priced);
     if (!decision)

@@ -46,6 +46,10 @@ struct PlanOutcome {
   std::string suggestion, message;
 };
 
+// The budget of the flags or of the target; the context of the flags, 0: to be chosen.
+int64_t budgetOf(const PlanRequest &request);
+llvm::Expected<int64_t> contextOf(const PlanRequest &request);
+
 // Errors are contradictions in the flags (exit code 2).
 llvm::Expected<PlanOutcome> planModel(const PlanRequest &request);
 

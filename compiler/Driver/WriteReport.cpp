@@ -2,7 +2,6 @@
 
 #include "compiler/Plan/PlanPrices.h"
 #include "compiler/Report/HtmlReport.h"
-#include "passes/Cost/QualityModel.h"
 #include "passes/Planning/ParetoFront.h"
 
 namespace gcompile {
@@ -18,10 +17,13 @@ static std::vector<ReportFrontPoint> frontOf(const Plan &plan) {
     llvm::consumeError(priced.takeError());
     return {};
   }
+  // Losses add up; the plan says which expected KL its own sum stands for.
+  double loss = evaluate(priced->problem, priced->solution).loss;
+  double klPerLoss = loss > 0 ? plan.predicted.kl / loss : 1;
   std::vector<ReportFrontPoint> points;
   // The objective also weighs time and storage; a line of quality keeps what improves quality.
   for (const FrontPoint &point : solveFront(priced->problem, {.points = frontPoints})) {
-    double kl = qualityOf(point.cost.loss).kl;
+    double kl = point.cost.loss * klPerLoss;
     if (points.empty() || kl < points.back().kl)
       points.push_back({point.cost.bytes, kl, point.cost.seconds});
   }

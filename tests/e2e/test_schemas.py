@@ -80,11 +80,16 @@ def gcompile_json(*arguments, code=0):
     return json.loads(result.stdout)
 
 
+free = os.path.join(gc.scratch("schemas-plan"), "plan.textproto")
+gc.must([gc.GCOMPILE, "plan", *plan[:-1], "--quiet", "-o", free])
+
 # name of the schema: (what is printed, keys of the contract that it must list)
 OUTPUTS = {
     "plan": ([gcompile_json("plan", *plan)], "model target budget_bytes peak_bytes feasible context modalities memory tensors kv_cache predicted optimality solver seconds"),
     "targets": ([gcompile_json("targets", "--json"), gcompile_json("targets", "pixel9", "--json")], "targets"),
-    "why": ([gcompile_json("why", artifact, "layers.3.mlp.down_proj.weight", "--json")], "tensor format kl_per_mib runner_up flips_at_budget_bytes"),
+    "pareto": ([gcompile_json("pareto", *plan, "--points", "16"), gcompile_json("pareto", "--model", "gemma-4-12B", "--target", "h200", "--json", "--points", "8")], "points"),
+    "why": ([gcompile_json("why", artifact, name, "--json") for name in ("layers.3.mlp.down_proj.weight", "kv.global", "norm.weight")]
+            + [gcompile_json("why", free, name, "--json") for name in ("layers.3.mlp.down_proj.weight", "kv.local", "embed_tokens_per_layer.weight")], "tensor format kl_per_mib runner_up flips_at_budget_bytes"),
     "bench": ([gc.grun_json(artifact, "--bench", "--prompt-tokens", 64, "--decode-tokens", 8)],
               "memory threads prompt_tokens decode_tokens prefill_tokens_per_second decode_tokens_per_second first_token_seconds load_seconds peak_rss_bytes predicted"),
     "perplexity": ([gc.grun_json(artifact, "--perplexity", text)], "tokens nll perplexity"),
