@@ -28,6 +28,9 @@ double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFo
 double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
                      KvFormat v, int64_t positions);
 
+// Elements that norms, gates, rotations and rounding of one token visit in a layer.
+double vectorElements(const ModelShape &model, const LayerShape &layer);
+
 // Launches of one decoded token (a fork and join each): the products of every layer, attention, the
 // two halves of the gate and the addition of the layer's own input; two for the head. Operations on
 // one row run without a launch.

@@ -30,7 +30,6 @@ static MachineModel moved(const MachineModel &machine, int direction) {
   m.instructionsPerSecond *= arithmetic;
   m.vectorSeconds /= arithmetic;
   m.barrierSeconds /= launches;
-  m.layerSeconds /= launches;
   m.storageRowSeconds /= storage;
   m.storageBytesPerSecond *= storage;
   return m;
@@ -57,10 +56,7 @@ MachineModel sustained(const MachineModel &machine) {
   m.integerOpsPerSecond *= compute;
   m.floatOpsPerSecond *= compute;
   m.instructionsPerSecond *= compute;
-  if (compute > 0) {
-    m.vectorSeconds /= compute;
-    m.layerSeconds /= compute;
-  }
+  m.vectorSeconds /= compute;
   m.sustainedCompute = m.sustainedBandwidth = 1;
   return m;
 }

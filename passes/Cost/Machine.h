@@ -45,8 +45,10 @@ struct MachineModel {
   double instructionsPerSecond = 0; // vector instructions
   bool hasDotProduct = false;       // VNNI, AVX-VNNI, sdot
   double barrierSeconds = 0.31e-6;  // one launch (a fork and join) while threads spin: kernels.md 4
-  double layerSeconds = 0;          // of a decoded token in a layer besides products and launches
-  double vectorSeconds = 0;         // of one element in norms, gates, rounding, … of a chunk
+  // One element in norms, gates, rounding, …, on one thread. Rows of a chunk are shared by
+  // `threads`.
+  double vectorSeconds = 0;
+  double threads = 1;
   double storageRowSeconds = 150e-6; // one cold row of a table (devices.md 2.8, UFS 3.1)
   double storageBytesPerSecond = 0;  // sequential reads
 

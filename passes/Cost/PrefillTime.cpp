@@ -41,23 +41,13 @@ double attentionOperations(const ModelShape &model, int64_t layers, bool global,
   return operations;
 }
 
-double vectorElements(const ModelShape &model, const LayerShape &layer) {
-  double hidden = double(model.hidden), queries = double(model.heads) * double(layer.headDim),
-         keys = double(layer.kvHeads) * double(layer.headDim), gate = double(layer.intermediate),
-         own = double(model.perLayerInput);
-  // Four norms of the stream, two of them with a sum; rounding for q, k, v and for gate, up.
-  // Queries: norm, rotation, rounding of what attention gives. Keys: norm, rotation. The gate's
-  // function costs about as much as four plain visits.
-  return 8 * hidden + 3 * queries + 3 * keys + 6 * gate + 7 * own + (own > 0 ? 3 * hidden : 0);
-}
-
 static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &model,
                                  const PrefillWork &work) {
   TimeEstimate estimate;
   if (machine.readBytesPerSecond <= 0 || work.formats.size() != model.tensors.size() ||
       work.tokens < 1 || work.chunk < 1)
     return estimate;
-  double products = 0, reading = 0, last = 0;
+  double products = 0, reading = 0;
   int64_t layers = model.prefillLayers();
   double chunks = std::ceil(double(work.tokens) / double(work.chunk));
   double rows = double(work.tokens) / chunks; // of a chunk, on average
@@ -67,10 +57,8 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
     if (isTable(tensor))
       continue;
     int64_t bytes = packedBytes(format, tensor.n, tensor.k);
-    if (isHead(tensor) || tensor.layer >= layers) {
-      last += decodeSeconds(machine, tensor, format, bytes);
-      continue;
-    }
+    if (isHead(tensor) || tensor.layer >= layers)
+      continue; // with the last token, which is decoded
     double rate = matmulRate(machine, format);
     if (rate <= 0)
       return {};
@@ -84,7 +72,6 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
   }
   estimate.add("products", products, limitOperations);
   estimate.add("weights", reading, limitMemory);
-  estimate.add("last_token", last, limitMemory);
 
   double attention = 0;
   for (bool global : {false, true})
@@ -101,7 +88,8 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
   double elements = 0;
   for (int64_t l = 0; l < layers; ++l)
     elements += vectorElements(model, model.layers[l]);
-  estimate.add("layers", elements * double(work.tokens) * machine.vectorSeconds, limitSmall);
+  estimate.add("layers", elements * double(work.tokens) * machine.vectorSeconds / machine.threads,
+               limitSmall);
   // About twice the launches of a decoded token: operations that one row does in passing take one.
   estimate.add("launches", 2 * chunks * barrierSeconds(machine, model), limitBarriers);
   estimate.add("storage", machine.storageRowSeconds * work.coldPages, limitStorage);

@@ -1,7 +1,8 @@
 // Time of a prompt. It goes through the layers in chunks; a product of a chunk takes as long as its
-// operations or as reading its weights, whichever is longer. Layers that feed no cache run for the
-// last token alone, and so does the head (exact: nobody reads the rest). Operations count 2 for a
-// multiply and add; times are seconds.
+// operations or as reading its weights, whichever is longer. Layers that feed no cache and the head
+// run for the last token alone (exact: nobody reads the rest), which is decoded: the first token
+// comes after prefillTime and one decodeTime. Operations count 2 for a multiply and add; times are
+// seconds.
 #pragma once
 
 #include "passes/Cost/DecodeTime.h"
@@ -17,8 +18,8 @@ struct PrefillWork {
   double coldPages = 0; // of 4 KiB of table rows that are read from storage for the whole prompt
 };
 
-// "products", "weights" (where reading them takes longer), "last_token", "attention", "layers"
-// (norms, gates, rounding), "launches", "storage".
+// "products", "weights" (where reading them takes longer), "attention", "layers" (norms, gates,
+// rounding), "launches", "storage".
 TimeEstimate prefillTime(const MachineModel &machine, const ModelShape &model,
                          const PrefillWork &work);
 
@@ -26,9 +27,6 @@ TimeEstimate prefillTime(const MachineModel &machine, const ModelShape &model,
 // over `tokens` positions from 0.
 double productOperations(const ModelShape &model, int64_t layers);
 double attentionOperations(const ModelShape &model, int64_t layers, bool global, int64_t tokens);
-
-// Elements that norms, gates, rotations and rounding of one token visit in a layer.
-double vectorElements(const ModelShape &model, const LayerShape &layer);
 
 // A prompt of 512 tokens. `formatOf` has one format for each of model.tensors.
 SpeedEstimate prefillSpeed(const MachineModel &machine, const ModelShape &model,
