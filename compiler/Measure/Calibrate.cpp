@@ -1,0 +1,259 @@
+#include "compiler/Measure/Calibrate.h"
+
+#include "compiler/Measure/KernelProbes.h"
+#include "compiler/Measure/StorageProbe.h"
+
+#include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#include <algorithm>
+#include <chrono>
+#include <sched.h>
+#include <sys/resource.h>
+
+namespace gcompile {
+
+MeasuredFigure figureOf(std::vector<double> samples) {
+  MeasuredFigure figure;
+  if (samples.empty())
+    return figure;
+  std::sort(samples.begin(), samples.end());
+  size_t n = samples.size();
+  auto quantile = [&](double q) { return samples[std::min(n - 1, size_t(q * double(n)))]; };
+  figure.median = quantile(0.5);
+  figure.spread = figure.median > 0 ? (quantile(0.75) - quantile(0.25)) / figure.median : 0;
+  figure.samples = int(n);
+  return figure;
+}
+
+int64_t calibrationRegion(double budgetBytes) {
+  int64_t quarter = int64_t(budgetBytes / 4) / (1 << 20) * (1 << 20);
+  return std::clamp<int64_t>(quarter, 64 << 20, int64_t(1) << 30);
+}
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Seconds that this process has computed, all threads.
+double processorSeconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](timeval t) { return double(t.tv_sec) + double(t.tv_usec) * 1e-6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+class Calibrator {
+public:
+  Calibrator(const CalibrationOptions &options, std::string variant)
+      : options(options), threads(chooseThreads(options.threads)), team(threads) {
+    result.variant = std::move(variant);
+    result.threads = threads;
+  }
+
+  llvm::Expected<CalibrationResult> run() {
+    if (llvm::Error error = prepare())
+      return std::move(error);
+    if (llvm::Error error = sample())
+      return std::move(error);
+    if (llvm::Error error = storage())
+      return std::move(error);
+    collect();
+    return std::move(result);
+  }
+
+private:
+  static int chooseThreads(int wanted) {
+    if (wanted > 0)
+      return wanted;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
+      return CPU_COUNT(&set);
+    return 1;
+  }
+
+  void show(llvm::StringRef step, double done, double total) {
+    if (options.progress)
+      options.progress(step, uint64_t(done * 1000), uint64_t(total * 1000));
+  }
+  llvm::Error checkCancelled() {
+    if (options.cancel && options.cancel->load())
+      return llvm::createStringError("interrupted");
+    return llvm::Error::success();
+  }
+
+  llvm::Error fillRegion() {
+    auto made = ProbeRegion::create(options.memoryBytes);
+    if (!made)
+      return made.takeError();
+    region = std::move(*made);
+    constexpr int64_t piece = 32 << 20;
+    for (int64_t at = 0; at < region->size(); at += piece * threads) {
+      if (llvm::Error error = checkCancelled())
+        return error;
+      show("fill memory", double(at), double(region->size()));
+      team.run(threads, threads, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+          region->fill(std::min(at + i * piece, region->size()),
+                       std::min(at + (i + 1) * piece, region->size()));
+      });
+    }
+    return llvm::Error::success();
+  }
+
+  // Where the figure of a probe goes; `times`: the figure is 1 ÷ rate.
+  llvm::Error add(llvm::Expected<Probe> probe, std::vector<size_t> &into) {
+    if (!probe)
+      return probe.takeError();
+    into.push_back(probes.size());
+    probes.push_back(std::move(*probe));
+    return llvm::Error::success();
+  }
+
+  llvm::Error prepare() {
+    if (llvm::Error error = fillRegion())
+      return error;
+    kernels = std::make_unique<KernelProbes>(team, *region, result.variant);
+    double total = double(weightFormats().size()) + 4, done = 0;
+    for (const WeightFormatInfo &format : weightFormats()) {
+      if (llvm::Error error = checkCancelled())
+        return error;
+      show("compile kernels", done++, total);
+      for (auto step : {0, 1, 2})
+        if (llvm::Error error = add(step == 0   ? kernels->matvec(format.format, false)
+                                    : step == 1 ? kernels->matvec(format.format, true)
+                                                : kernels->matmul(format.format),
+                                    weightProbes))
+          return error;
+    }
+    for (KvFormat format : kvFormats) {
+      if (llvm::Error error = checkCancelled())
+        return error;
+      show("compile kernels", done++, total);
+      for (int64_t headDim : {256, 512}) {
+        if (llvm::Error error = add(kernels->attentionStream(format, headDim), kvProbes))
+          return error;
+        if (llvm::Error error = add(kernels->attentionChunk(format, headDim), kvProbes))
+          return error;
+      }
+    }
+    if (llvm::Error error = add(kernels->vectorOperations(), otherProbes))
+      return error;
+    if (llvm::Error error = add(kernels->launch(), otherProbes))
+      return error;
+    auto addRead = [&](int threadCount, int64_t bytes) {
+      result.reads.push_back({threadCount, bytes, {}});
+      readProbes.push_back(probes.size());
+      probes.push_back(kernels->read(threadCount, bytes));
+    };
+    for (int t = 1; t < threads; t *= 2)
+      addRead(t, region->size());
+    addRead(threads, region->size());
+    for (int64_t bytes : {int64_t(4) << 20, int64_t(16) << 20, int64_t(64) << 20})
+      if (bytes < region->size())
+        addRead(threads, bytes);
+    return llvm::Error::success();
+  }
+
+  llvm::Error sample() {
+    for (Probe &probe : probes)
+      probe.seconds(); // the first call is not counted
+    Clock::time_point start = Clock::now();
+    double processorStart = processorSeconds();
+    // At least five rounds, so that a median means something however slow the machine is.
+    for (int round = 0; round < 5 || since(start) < options.seconds; ++round)
+      for (Probe &probe : probes) {
+        if (llvm::Error error = checkCancelled())
+          return error;
+        show("measure", std::min(since(start), options.seconds), options.seconds);
+        probe.sample();
+      }
+    // Our threads spin, so whatever they did not compute, others did.
+    double wanted = since(start) * threads;
+    result.load = std::max(0.0, 1 - (processorSeconds() - processorStart) / wanted);
+    return llvm::Error::success();
+  }
+
+  llvm::Error storage() {
+    if (options.storageBytes <= 0)
+      return llvm::Error::success();
+    show("read from storage", 0, 1);
+    llvm::Expected<StorageFigures> figures =
+        measureStorage(options.storageBytes, std::min(4.0, options.seconds / 4), options.cancel);
+    if (!figures)
+      return figures.takeError();
+    result.coldRow = figures->coldRow;
+    result.warmRow = figures->warmRow;
+    result.storage = figures->sequential;
+    if (!figures->pagesWereDropped)
+      result.doubts.push_back(
+          "this file system keeps its pages in memory: cold reads are not known");
+    return llvm::Error::success();
+  }
+
+  MeasuredFigure figure(size_t probe) const { return figureOf(probes[probe].rates); }
+  // Seconds of one unit.
+  MeasuredFigure inverse(size_t probe) const {
+    std::vector<double> times;
+    for (double rate : probes[probe].rates)
+      times.push_back(1 / rate);
+    return figureOf(std::move(times));
+  }
+  // Of head sizes 256 and 512, weighted alike.
+  static MeasuredFigure mean(const MeasuredFigure &a, const MeasuredFigure &b) {
+    return {2 / (1 / a.median + 1 / b.median), std::max(a.spread, b.spread),
+            std::min(a.samples, b.samples)};
+  }
+
+  void collect() {
+    for (size_t i = 0; i < readProbes.size(); ++i)
+      result.reads[i].rate = figure(readProbes[i]);
+    for (size_t i = 0; i < weightFormats().size(); ++i)
+      result.weights.push_back({weightFormats()[i].format, figure(weightProbes[3 * i]),
+                                figure(weightProbes[3 * i + 1]), figure(weightProbes[3 * i + 2])});
+    for (size_t i = 0; i < std::size(kvFormats); ++i)
+      result.caches.push_back({kvFormats[i],
+                               mean(figure(kvProbes[4 * i]), figure(kvProbes[4 * i + 2])),
+                               mean(figure(kvProbes[4 * i + 1]), figure(kvProbes[4 * i + 3]))});
+    result.vector = inverse(otherProbes[0]);
+    result.launch = inverse(otherProbes[1]);
+    // Half of the formats decide: single figures may be disturbed.
+    std::vector<double> spreads;
+    for (const FormatFigures &format : result.weights)
+      spreads.push_back(format.stream.spread);
+    std::sort(spreads.begin(), spreads.end());
+    if (double spread = spreads[spreads.size() / 2]; spread > 0.25)
+      result.doubts.push_back(
+          llvm::formatv("the samples differ by {0:f0} % between their quartiles", 100 * spread));
+    if (result.load > 0.1)
+      result.doubts.push_back(
+          llvm::formatv("other programs took {0:f0} % of the processors", 100 * result.load));
+  }
+
+  static constexpr KvFormat kvFormats[] = {KvFormat::F32, KvFormat::F16, KvFormat::Kv8,
+                                           KvFormat::Kv4};
+  const CalibrationOptions &options;
+  const int threads;
+  ProbeTeam team;
+  std::unique_ptr<ProbeRegion> region;
+  std::unique_ptr<KernelProbes> kernels;
+  std::vector<Probe> probes;
+  std::vector<size_t> weightProbes, kvProbes, otherProbes, readProbes;
+  CalibrationResult result;
+};
+
+} // namespace
+
+llvm::Expected<CalibrationResult> calibrate(const CalibrationOptions &options) {
+  std::string variant = bestHostVariant();
+  if (variant.empty())
+    return llvm::createStringError("no code of this gcompile runs on this processor; x86-64 needs "
+                                   "AVX2 and FMA, AArch64 needs NEON");
+  return Calibrator(options, variant).run();
+}
+
+} // namespace gcompile
