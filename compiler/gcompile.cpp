@@ -41,6 +41,7 @@ static ExitCode runCommand(const CommandContext &context) {
   case Command::Pareto:
     return runPareto(context);
   case Command::Calibrate:
+    return runCalibrate(context);
   case Command::Export:
     break;
   }

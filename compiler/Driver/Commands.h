@@ -21,6 +21,7 @@ ExitCode runTargets(const CommandContext &context);
 ExitCode runInspect(const CommandContext &context);
 ExitCode runVerify(const CommandContext &context);
 ExitCode runWhy(const CommandContext &context);
+ExitCode runCalibrate(const CommandContext &context);
 ExitCode runPareto(const CommandContext &context);
 
 // The code of a target that did not load: a name that does not exist is a bad flag, a profile that

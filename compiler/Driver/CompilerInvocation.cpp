@@ -47,8 +47,8 @@ static const CommandInfo commands[] = {
     {Command::Why, "why", "FILE TENSOR", "why a tensor has its format", 2, 2},
     {Command::Pareto, "pareto", "--target NAME [--model PATH|PRESET] [--points N] [-o FILE]",
      "the front: the best that each number of bytes buys, with its speed", 0, 0},
-    {Command::Calibrate, "calibrate", "[-o FILE.textproto]", "measure this machine (comes later)",
-     0, 0},
+    {Command::Calibrate, "calibrate", "[-o FILE.textproto]",
+     "measure this machine, in under a minute", 0, 0},
     {Command::Export, "export", "FILE", "write another format (comes later)", 0, 1},
 };
 
@@ -236,6 +236,10 @@ static const std::vector<Flag> &flags() {
        }},
       {"--calibration", "FILE", "text to measure sensitivities on (comes later)",
        text(&CompilerInvocation::calibration, "--calibration")},
+      {"--seconds", "N", "calibrate: time for sampling (default 15)",
+       [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
+         return integer("--seconds", value, 0, 600, invocation.calibrationSeconds);
+       }},
       {"--jobs", "N", "threads of the compiler (default: one a core)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
          return integer("--jobs", value, 1, 1024, invocation.jobs);
@@ -378,6 +382,7 @@ std::string helpText(std::optional<Command> command) {
          "plan.textproto\n"
          "  gcompile --model ./gemma-4-E2B-it --target host --plan plan.textproto\n"
          "  gcompile targets pixel9\n"
+         "  gcompile calibrate -o desk.textproto && gcompile plan --target desk.textproto\n"
          "\nexit codes: 0 done, 1 bad input, 2 bad flags, 3 nothing fits, 4 a bug of gcompile\n";
   return result;
 }

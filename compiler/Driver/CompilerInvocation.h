@@ -60,6 +60,7 @@ struct CompilerInvocation {
   std::optional<uint64_t> syntheticSeed;
   int64_t jobs = 0;     // 0: one a core
   int64_t points = 256; // of the front
+  int64_t calibrationSeconds = 15;
 
   bool json = false, quiet = false, help = false, version = false;
 };

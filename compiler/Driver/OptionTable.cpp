@@ -10,11 +10,18 @@ namespace gcompile {
 
 MachineModel pricingMachine(const DeviceProfile &profile) {
   MachineModel machine = machineModel(profile);
+  if (profile.name == "host") {
+    // What a calibration found is of its day.
+    MachineModel nominal;
+    nominal.hasDotProduct = machine.hasDotProduct;
+    nominal.storageRowSeconds = 200e-6;
+    machine = nominal;
+  }
   double threads = std::clamp(profile.value("threads", 4), 1.0, 64.0);
   // Nominal figures of one core, for relative prices only.
-  if (profile.name == "host" || machine.readBytesPerSecond <= 0)
+  if (machine.readBytesPerSecond <= 0)
     machine.readBytesPerSecond = 10e9 * std::min(threads, 4.0);
-  if (profile.name == "host" || machine.instructionsPerSecond <= 0)
+  if (machine.instructionsPerSecond <= 0)
     machine.instructionsPerSecond = profile.architecture == "nvptx64" ? 0 : 5e9 * threads;
   return machine;
 }

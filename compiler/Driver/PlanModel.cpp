@@ -1,6 +1,7 @@
 #include "compiler/Driver/PlanModel.h"
 
 #include "compiler/Driver/OptionTable.h"
+#include "compiler/Driver/PredictSpeed.h"
 #include "compiler/Plan/PlanReport.h"
 #include "passes/Cost/QualityModel.h"
 #include "passes/Planning/Solvers.h"
@@ -163,40 +164,7 @@ private:
   void predict() {
     MachineModel machine = machineModel(*request.profile);
     plan.predicted.measured = request.profile->name == "host";
-    std::vector<WeightFormat> formats;
-    DecodeParts parts;
-    for (const PlannedTensor &tensor : plan.tensors) {
-      formats.push_back(tensor.format);
-      size_t index = formats.size() - 1;
-      if (tensor.role == "per_layer_table") {
-        if (plan.tables == TablePlacement::Storage)
-          parts.storage += machine.storageRowSeconds *
-                           double((tableRowBytes(model, tensor.format) + 4095) / 4096);
-      } else {
-        parts.weights += decodeSeconds(machine, model.tensors[index], tensor.format, tensor.bytes);
-      }
-    }
-    int64_t positions = std::max<int64_t>(plan.context / 2, 1);
-    parts.kv = kvReadSeconds(machine, model, false, plan.localK, plan.localV, positions) +
-               kvReadSeconds(machine, model, true, plan.globalK, plan.globalV, positions);
-    parts.barriers = barrierSeconds(machine, model);
-    SpeedEstimate decode = decodeSpeed(parts);
-    SpeedEstimate prefill = prefillSpeed(machine, model, formats, plan.prefillChunk);
-    plan.predicted.decodeTokensPerSecond = decode.tokensPerSecond;
-    plan.predicted.decodeTerm = decode.term;
-    if (decode.tokensPerSecond > 0)
-      for (auto [term, seconds] :
-           {std::pair("weights", parts.weights), std::pair("kv cache", parts.kv),
-            std::pair("storage rows", parts.storage), std::pair("barriers", parts.barriers)})
-        if (seconds > 0)
-          plan.predicted.decodeParts.push_back({term, seconds});
-    plan.predicted.prefillTokensPerSecond = prefill.tokensPerSecond;
-    plan.predicted.prefillTerm = prefill.term;
-    // Of a prompt of 512 tokens, or half the context.
-    double prompt = double(std::min<int64_t>(512, positions));
-    if (decode.tokensPerSecond > 0 && prefill.tokensPerSecond > 0)
-      plan.predicted.firstTokenSeconds =
-          prompt / prefill.tokensPerSecond + 1 / decode.tokensPerSecond;
+    predictSpeed(plan, model, machine);
     QualityEstimate quality = qualityOf(evaluate(problem, solution).loss);
     plan.predicted.kl = quality.kl;
     plan.predicted.klLow = quality.low;

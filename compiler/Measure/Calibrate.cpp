@@ -46,6 +46,13 @@ double processorSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// How often a thread of this process lost its processor to another process.
+long preemptions() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
+
 class Calibrator {
 public:
   Calibrator(const CalibrationOptions &options, std::string variant)
@@ -170,12 +177,27 @@ private:
         if (llvm::Error error = checkCancelled())
           return error;
         show("measure", std::min(since(start), options.seconds), options.seconds);
-        probe.sample();
+        takeSample(probe);
       }
     // Our threads spin, so whatever they did not compute, others did.
     double wanted = since(start) * threads;
     result.load = std::max(0.0, 1 - (processorSeconds() - processorStart) / wanted);
     return llvm::Error::success();
+  }
+
+  // A sample during which the system took a processor away from us measures the scheduler: it is
+  // taken again, a few times. Starts when all threads are running.
+  void takeSample(Probe &probe) {
+    for (int attempt = 0; attempt < 4; ++attempt) {
+      team.run(threads, threads, [](int64_t, int64_t) {});
+      long before = preemptions();
+      double rate = probe.amount / probe.seconds();
+      if (preemptions() == before) {
+        probe.rates.push_back(rate);
+        return;
+      }
+      probe.disturbed.push_back(rate);
+    }
   }
 
   llvm::Error storage() {
@@ -195,11 +217,15 @@ private:
     return llvm::Error::success();
   }
 
-  MeasuredFigure figure(size_t probe) const { return figureOf(probes[probe].rates); }
+  // Disturbed samples count where hardly any other could be had.
+  const std::vector<double> &samplesOf(size_t probe) const {
+    return probes[probe].rates.size() >= 3 ? probes[probe].rates : probes[probe].disturbed;
+  }
+  MeasuredFigure figure(size_t probe) const { return figureOf(samplesOf(probe)); }
   // Seconds of one unit.
   MeasuredFigure inverse(size_t probe) const {
     std::vector<double> times;
-    for (double rate : probes[probe].rates)
+    for (double rate : samplesOf(probe))
       times.push_back(1 / rate);
     return figureOf(std::move(times));
   }

@@ -36,8 +36,7 @@ struct Probe {
   double amount = 0;               // of one sample
   std::function<double()> seconds; // runs one sample
   std::vector<double> rates;       // amount ÷ seconds of each
-
-  void sample() { rates.push_back(amount / seconds()); }
+  std::vector<double> disturbed;   // of samples during which the system took a processor away
 };
 
 // Shapes of Gemma 4 E2B's feed-forward part; rates do not depend on the shape (kernels.md 1).

@@ -1,12 +1,16 @@
 #include "compiler/Profile/DeviceProfile.h"
 
+#include "compiler/Profile/MeasuredRates.h"
 #include "compiler/Profile/NearestName.h"
+
+#include "passes/Cost/PublishedRuntimes.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
+#include <algorithm>
 #include <set>
 
 namespace gcompile {
@@ -103,18 +107,31 @@ llvm::Expected<DeviceProfile> loadProfile(llvm::StringRef name,
 MachineModel machineModel(const DeviceProfile &profile) {
   MachineModel machine;
   machine.readBytesPerSecond = profile.value("read_bytes_per_second", 0);
+  // Nobody measured what the memory gives: the share of its peak that others get, widened below.
+  if (machine.readBytesPerSecond <= 0)
+    machine.readBytesPerSecond =
+        profile.value("peak_read_bytes_per_second", 0) *
+        findPublishedRuntime(profile.architecture == "nvptx64" ? "llama-cuda" : "llama-cpu")
+            ->fit.efficiency;
   machine.integerOpsPerSecond = profile.value("integer_operations_per_second", 0);
   machine.floatOpsPerSecond = profile.value("float_operations_per_second", 0);
   machine.hasDotProduct = profile.hasFeature("dotprod") || profile.hasFeature("avx512_vnni") ||
                           profile.hasFeature("avx_vnni") || profile.hasFeature("mma_int8");
   if (profile.architecture == "nvptx64") {
-    machine.barrierSeconds = 85e-6 / 7; // 85 µs a layer: fit over ten cards with llama.cpp
+    // A layer's fixed cost on cards, over about ten launches.
+    machine.barrierSeconds = findPublishedRuntime("llama-cuda")->fit.secondsPerLayer / 10;
   } else {
     // About two vector instructions a cycle and core.
     double clock = profile.value("clock_hertz", 0), threads = profile.value("threads", 0);
     machine.instructionsPerSecond = 2 * clock * threads;
   }
   machine.storageRowSeconds = 2 * profile.value("storage_random_read_seconds", 100e-6);
+  machine.storageBytesPerSecond = profile.value("storage_read_bytes_per_second", 0);
+  machine.sustainedCompute = profile.value("sustained_compute", 1);
+  machine.threads = std::max(1.0, profile.value("threads", 1));
+  machine.uncertainty = uncertaintyOf(profile);
+  applyCalibration(profile.calibrationText.empty() ? profile.text : profile.calibrationText,
+                   machine);
   return machine;
 }
 

@@ -43,6 +43,8 @@ struct DeviceProfile {
   std::vector<ExecutionPath> paths;
   std::vector<Fact> facts; // in the order of the schema
   std::string text;        // protobuf text of the static facts
+  // Profile text whose calibration holds here; not part of `text`. Empty: `text` has it, if any.
+  std::string calibrationText;
 
   const Fact *find(llvm::StringRef fact) const;
   double value(llvm::StringRef fact, double otherwise) const;
@@ -76,7 +78,8 @@ std::vector<std::string> profileFigureNames();
 // This machine: cores, features, caches, memory (with the limits of its control groups).
 DeviceProfile detectHost();
 
-// Adds the measured read bandwidth (at most 0.3 s). Not part of `text`.
+// Adds what a calibration of this machine measured, if one was saved, else the read bandwidth (at
+// most 0.3 s). Not part of `text`.
 void measureHost(DeviceProfile &host);
 
 // What the cost model needs; zeros where the profile says nothing.

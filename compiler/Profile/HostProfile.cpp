@@ -1,6 +1,6 @@
 // This machine as a profile: what the kernel and the processor say, plus a short read-bandwidth
 // measurement for predictions.
-#include "compiler/Profile/DeviceProfile.h"
+#include "compiler/Profile/CalibrationCache.h"
 
 #include "compiler/Profile/device_profile.pb.h"
 
@@ -92,7 +92,7 @@ static int64_t lastLevelCache() {
   return largest;
 }
 
-static std::string processorName() {
+std::string hostProcessorName() {
   std::string holder = fileText("/proc/cpuinfo");
   llvm::SmallVector<llvm::StringRef> lines;
   llvm::StringRef(holder).split(lines, '\n');
@@ -148,7 +148,7 @@ static std::vector<std::string> features() {
 DeviceProfile detectHost() {
   profile::DeviceProfile message;
   message.set_name("host");
-  message.set_title("this machine: " + processorName());
+  message.set_title("this machine: " + hostProcessorName());
 #if defined(__x86_64__)
   message.set_architecture("x86-64");
 #else
@@ -237,7 +237,23 @@ static double readBandwidth(int64_t threads, int64_t bytesPerThread) {
   return best;
 }
 
+// The figures that a saved calibration has, as facts.
+static void addCalibrated(DeviceProfile &host) {
+  llvm::Expected<DeviceProfile> calibrated = parseProfile(host.calibrationText, "calibration");
+  if (!calibrated) {
+    llvm::consumeError(calibrated.takeError());
+    return;
+  }
+  for (const char *name :
+       {"read_bytes_per_second", "storage_read_bytes_per_second", "storage_random_read_seconds"})
+    if (const Fact *fact = calibrated->find(name))
+      host.facts.push_back(*fact);
+}
+
 void measureHost(DeviceProfile &host) {
+  host.calibrationText = savedCalibration(hostProcessorName(), int64_t(host.value("cores", 0)));
+  if (!host.calibrationText.empty())
+    addCalibrated(host);
   int64_t threads = std::clamp<int64_t>(int64_t(host.value("threads", 1)), 1, 64);
   int64_t room = int64_t(host.value("process_budget_bytes", 1e9)) / 8;
   int64_t bytesPerThread = std::min<int64_t>(64 << 20, room / threads);
@@ -246,7 +262,7 @@ void measureHost(DeviceProfile &host) {
                  const char *confidence) {
     host.facts.push_back({name, value, unit, source, "now", confidence});
   };
-  if (bytesPerThread >= (1 << 20))
+  if (bytesPerThread >= (1 << 20) && !host.find("read_bytes_per_second"))
     add("read_bytes_per_second", readBandwidth(threads, bytesPerThread), "byte/s",
         "plain read of 64 MiB a thread, best of six", "measured");
   add("clock_hertz", clock, "Hz", "the kernel", "single_source");

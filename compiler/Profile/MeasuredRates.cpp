@@ -31,7 +31,7 @@ llvm::Error checkCalibration(llvm::StringRef text) {
     double median = figure.median();
     if (!std::isfinite(median) || median <= 0 || median > 1e18 || !(figure.spread() >= 0) ||
         figure.samples() < 1)
-      return llvm::createStringError("the calibration's " + what + " is " + llvm::Twine(median) +
+      return llvm::createStringError("the calibration's " + what + " is " + std::to_string(median) +
                                      ", expected a positive number with samples");
     return llvm::Error::success();
   };
@@ -121,7 +121,8 @@ void applyCalibration(llvm::StringRef text, MachineModel &machine) {
 double factorOf(llvm::StringRef confidence) {
   return llvm::StringSwitch<double>(confidence)
       .Case("measured", 1.15)
-      .Cases("verified", "single_source", 1.2)
+      .Case("verified", 1.2)
+      .Case("single_source", 1.2)
       .Case("derived", 1.25)
       .Case("recalled", 1.3)
       .Default(1.6); // heuristic

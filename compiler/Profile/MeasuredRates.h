@@ -1,5 +1,5 @@
-// What a calibration measured, out of a profile into the machine of the cost model; and how sure the
-// other figures are.
+// What a calibration measured, out of a profile into the machine of the cost model; and how sure
+// the other figures are.
 #pragma once
 
 #include "compiler/Profile/DeviceProfile.h"

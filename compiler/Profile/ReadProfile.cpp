@@ -2,6 +2,7 @@
 // from anywhere; the first fault is the message.
 #include "compiler/Profile/DeviceProfile.h"
 
+#include "compiler/Profile/MeasuredRates.h"
 #include "compiler/Profile/device_profile.pb.h"
 #include "compiler/Support/TextProto.h"
 
@@ -317,7 +318,12 @@ std::vector<std::string> profileFigureNames() {
 
 llvm::Expected<DeviceProfile> parseProfile(llvm::StringRef text, llvm::StringRef origin,
                                            ProfileOrigin kind) {
-  return Reader(origin, kind).read(text);
+  llvm::Expected<DeviceProfile> profile = Reader(origin, kind).read(text);
+  if (profile)
+    if (llvm::Error error = checkCalibration(profile->text))
+      return llvm::createStringError("profile '" + origin +
+                                     "': " + llvm::toString(std::move(error)));
+  return profile;
 }
 
 } // namespace gcompile

@@ -1,0 +1,83 @@
+#include "compiler/Driver/PredictSpeed.h"
+
+#include <algorithm>
+
+namespace gcompile {
+
+static std::vector<WeightFormat> formatsOf(const Plan &plan) {
+  std::vector<WeightFormat> formats;
+  for (const PlannedTensor &tensor : plan.tensors)
+    formats.push_back(tensor.format);
+  return formats;
+}
+
+// Pages of 4 KiB that a row of a table on storage needs; 0: tables are in memory.
+static double coldPagesOfRow(const Plan &plan, const ModelShape &model) {
+  if (plan.tables != TablePlacement::Storage)
+    return 0;
+  for (const PlannedTensor &tensor : plan.tensors)
+    if (tensor.role == "per_layer_table")
+      return double((tableRowBytes(model, tensor.format) + storagePageBytes - 1) /
+                    storagePageBytes);
+  return 0;
+}
+
+TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
+                          int64_t positions) {
+  std::vector<WeightFormat> formats = formatsOf(plan);
+  DecodeWork work;
+  work.formats = formats;
+  work.localK = plan.localK;
+  work.localV = plan.localV;
+  work.globalK = plan.globalK;
+  work.globalV = plan.globalV;
+  work.positions = positions;
+  work.coldRows = coldPagesOfRow(plan, model);
+  return decodeTime(machine, model, work);
+}
+
+TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
+                           int64_t promptTokens) {
+  std::vector<WeightFormat> formats = formatsOf(plan);
+  PrefillWork work;
+  work.formats = formats;
+  work.localK = plan.localK;
+  work.localV = plan.localV;
+  work.globalK = plan.globalK;
+  work.globalV = plan.globalV;
+  work.chunk = plan.prefillChunk;
+  work.tokens = promptTokens;
+  work.coldPages = coldPagesOfRow(plan, model) * double(promptTokens);
+  return prefillTime(machine, model, work);
+}
+
+void predictSpeed(Plan &plan, const ModelShape &model, const MachineModel &machine) {
+  Predictions &predicted = plan.predicted;
+  int64_t positions = std::max<int64_t>(plan.context / 2, 1);
+  int64_t prompt = std::min<int64_t>(512, positions);
+  TimeEstimate token = decodeTimeOf(plan, model, machine, positions),
+               chunks = prefillTimeOf(plan, model, machine, prompt);
+  SpeedEstimate decode = decodeSpeed(token), prefill = prefillSpeed(chunks, prompt);
+  predicted.decodeTokensPerSecond = decode.tokensPerSecond;
+  predicted.decodeTerm = decode.term;
+  predicted.decodeLow = decode.low;
+  predicted.decodeHigh = decode.high;
+  predicted.decodeParts.clear();
+  for (const TimeTerm &term : token.terms) {
+    std::string name = term.name == "kv_cache" ? "kv cache" : term.name;
+    auto same = std::find_if(predicted.decodeParts.begin(), predicted.decodeParts.end(),
+                             [&](const TimePart &part) { return part.term == name; });
+    if (same == predicted.decodeParts.end())
+      predicted.decodeParts.push_back({name, term.seconds});
+    else
+      same->seconds += term.seconds;
+  }
+  predicted.prefillTokensPerSecond = prefill.tokensPerSecond;
+  predicted.prefillTerm = prefill.term;
+  predicted.prefillLow = prefill.low;
+  predicted.prefillHigh = prefill.high;
+  predicted.firstTokenSeconds =
+      token.known() && chunks.known() ? chunks.seconds() + token.seconds() : 0;
+}
+
+} // namespace gcompile

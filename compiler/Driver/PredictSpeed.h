@@ -1,0 +1,21 @@
+// Speeds of a plan on a machine: from its formats and the shape of its model to the predictions
+// that plans show.
+#pragma once
+
+#include "compiler/Plan/Plan.h"
+#include "passes/Cost/CostModel.h"
+
+namespace gcompile {
+
+// One decoded token at a depth of `positions`, and a prompt from position 0. `plan.tensors` are in
+// the order of model.tensors.
+TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
+                          int64_t positions);
+TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
+                           int64_t promptTokens);
+
+// Fills in the speeds of `plan.predicted`, at half of the context, with a prompt of 512 tokens or
+// half of the context.
+void predictSpeed(Plan &plan, const ModelShape &model, const MachineModel &machine);
+
+} // namespace gcompile

@@ -1,0 +1,21 @@
+// The calibration of this machine that `gcompile calibrate` saved, in $XDG_CACHE_HOME/gcompile or
+// ~/.cache/gcompile. It serves predictions for `--target host`; decisions and artifacts never
+// depend on it.
+#pragma once
+
+#include "compiler/Profile/DeviceProfile.h"
+
+namespace gcompile {
+
+// Where it lies; empty when the user has no home.
+std::string calibrationCachePath();
+
+// The profile that was saved for a machine with this processor and so many cores; empty: none.
+std::string savedCalibration(llvm::StringRef processor, int64_t cores);
+
+llvm::Error saveCalibration(llvm::StringRef profileText);
+
+// As /proc/cpuinfo names it.
+std::string hostProcessorName();
+
+} // namespace gcompile
