@@ -7,7 +7,7 @@
 namespace gcompile {
 
 llvm::Expected<int64_t> parseByteSize(llvm::StringRef text) {
-  auto fail = [&](const char *why) {
+  auto fail = [&](const llvm::Twine &why) {
     return llvm::createStringError("'" + text + "' is no size: " + why +
                                    "; write it as 800MB, 1.5GB, 2GiB or a number of bytes");
   };
@@ -31,7 +31,7 @@ llvm::Expected<int64_t> parseByteSize(llvm::StringRef text) {
                        .Cases({"ti", "tib"}, int64_t(1) << 40)
                        .Default(none);
   if (factor == none)
-    return fail("its unit is not known");
+    return fail("'" + unit + "' is no unit");
 
   // Whole numbers exactly, fractions in double precision (a fraction of a byte is dropped).
   constexpr int64_t largest = int64_t(1) << 62;

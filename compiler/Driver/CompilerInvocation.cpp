@@ -1,6 +1,7 @@
 #include "compiler/Driver/CompilerInvocation.h"
 
 #include "compiler/Driver/Budget.h"
+#include "compiler/Driver/CheckFlags.h"
 #include "compiler/Profile/NearestName.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -108,10 +109,16 @@ static llvm::Error applyKvFormat(CompilerInvocation &invocation, llvm::StringRef
       return bad("--kv-format", part, "one of f32 f16 kv8 kv4");
     if (part.contains('=') && scope != "local" && scope != "global")
       return bad("--kv-format", part, "local=FORMAT or global=FORMAT");
-    if (scope != "global")
-      invocation.localKv = format;
-    if (scope != "local")
-      invocation.globalKv = format;
+    for (auto [kept, other, slot] : {std::tuple("local", "global", &invocation.localKv),
+                                     std::tuple("global", "local", &invocation.globalKv)}) {
+      if (scope == other)
+        continue;
+      if (*slot && *slot != format)
+        return llvm::createStringError("--kv-format " + value + ": fixes the " + kept +
+                                       " caches twice, to " + std::string(gcompile::name(**slot)) +
+                                       " and " + std::string(gcompile::name(*format)));
+      *slot = format;
+    }
   }
   return llvm::Error::success();
 }
@@ -342,10 +349,17 @@ llvm::Expected<CompilerInvocation> parseCommandLine(llvm::ArrayRef<std::string> 
     }
     if (llvm::Error error = flag->apply(invocation, value))
       return error;
+    // Rules for formats add up; everything else is said once.
+    auto [known, added] = invocation.given.try_emplace(name.str(), value.str());
+    if (!added && known->second != value && name != "--weight-format" && name != "--kv-format")
+      return llvm::createStringError("option '" + name + "' is given twice, as '" + known->second +
+                                     "' and '" + value + "'");
   }
   if (invocation.help || invocation.version)
     return invocation;
   if (llvm::Error error = checkArguments(invocation))
+    return error;
+  if (llvm::Error error = checkFlags(invocation))
     return error;
   return invocation;
 }

@@ -10,6 +10,7 @@
 #include "llvm/Support/Error.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,6 +62,11 @@ struct CompilerInvocation {
   int64_t jobs = 0;     // 0: one a core
   int64_t points = 256; // of the front
   int64_t calibrationSeconds = 15;
+
+  std::map<std::string, std::string, std::less<>> given; // flags as they were written, last value
+  bool wasGiven(llvm::StringRef flag) const {
+    return given.find(std::string_view(flag)) != given.end();
+  }
 
   bool json = false, quiet = false, help = false, version = false;
 };

@@ -206,7 +206,6 @@ ExitCode runPareto(const CommandContext &context) {
     return failWith(ExitCode::BadFlags,
                     "no target: give --target NAME, or --target host (see gcompile targets)");
   for (auto [given, flag] : {std::pair(!options.planFile.empty(), "--plan"),
-                             std::pair(!options.report.empty(), "--report"),
                              std::pair(options.emit != EmitKind::Artifact, "--emit")})
     if (given)
       return failWith(ExitCode::BadFlags,

@@ -387,6 +387,16 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
       request.options->context != edited.context)
     return refuse("its context is " + llvm::Twine(edited.context) + ", --context says " +
                   llvm::Twine(request.options->context));
+  if (request.options->wasGiven("--objective") && request.options->objective != edited.objective)
+    return refuse("its objective is " + std::string(name(edited.objective)) +
+                  ", --objective says " + std::string(name(request.options->objective)));
+  if (request.options->wasGiven("--modalities") && request.options->modalities != edited.modalities)
+    return refuse("its modalities are " + llvm::join(edited.modalities, ",") +
+                  ", --modalities says " + llvm::join(request.options->modalities, ","));
+  // Copies of a model may lie in folders of other names, so a name alone is no reason.
+  std::string otherModel = edited.model == model.name ? ""
+                                                      : "it is for model '" + edited.model +
+                                                            "', not '" + model.name + "': ";
   ProgramChoice choice;
   choice.shape = {edited.context, edited.prefillChunk, edited.scoreChunk,
                   int64_t(request.profile->value("threads", 4))};
@@ -429,11 +439,11 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
     const TensorShape &tensor = model.tensors[i];
     auto found = byName.find(tensor.name);
     if (found == byName.end())
-      return refuse("it has no tensor '" + tensor.name + "', which the model needs");
+      return refuse(otherModel + "it has no tensor '" + tensor.name + "', which the model needs");
     const PlannedTensor &wanted = *found->second;
     byName.erase(found);
     if (wanted.n != tensor.n || wanted.k != tensor.k)
-      return refuse("'" + tensor.name + "' has shape " + llvm::Twine(wanted.n) + "x" +
+      return refuse(otherModel + "'" + tensor.name + "' has shape " + llvm::Twine(wanted.n) + "x" +
                     llvm::Twine(wanted.k) + ", the model's has " + llvm::Twine(tensor.n) + "x" +
                     llvm::Twine(tensor.k));
     std::string format(name(wanted.format));
@@ -449,7 +459,8 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
       return error;
   }
   if (!byName.empty())
-    return refuse("it has a tensor '" + byName.begin()->first() + "', which the model has not");
+    return refuse(otherModel + "it has a tensor '" + byName.begin()->first() +
+                  "', which the model has not");
   for (auto [cache, k, v] : {std::tuple(localKvItem, edited.localK, edited.localV),
                              std::tuple(globalKvItem, edited.globalK, edited.globalV)}) {
     auto item = itemOf.find(cache);

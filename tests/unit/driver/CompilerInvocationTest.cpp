@@ -142,4 +142,20 @@ TEST(CompilerInvocation, HelpListsEveryOptionAndHasExamples) {
     EXPECT_THAT(help, HasSubstr(word));
 }
 
+TEST(CompilerInvocation, RefusesFlagsThatContradictOrDoNothing) {
+  EXPECT_THAT(refusal({"plan", "--budget", "1GB", "--budget=2GB"}), HasSubstr("given twice"));
+  EXPECT_EQ(refusal({"plan", "--budget", "1GB", "--budget", "1GB"}), "");
+  EXPECT_EQ(refusal({"plan", "--weight-format", "w4", "--weight-format", "q*=w8"}), "");
+  EXPECT_THAT(refusal({"plan", "--kv-format", "kv8", "--kv-format", "local=f16"}),
+              HasSubstr("the local caches twice, to kv8 and f16"));
+  EXPECT_EQ(refusal({"plan", "--kv-format", "local=kv8", "--kv-format", "global=f16"}), "");
+  EXPECT_THAT(refusal({"inspect", "x", "--budget", "1GB"}), HasSubstr("takes no --budget"));
+  EXPECT_THAT(refusal({"plan", "--emit", "asm"}), HasSubstr("stops before code"));
+  EXPECT_THAT(refusal({"--emit", "asm", "--report", "x.html"}), HasSubstr("--report goes with"));
+  EXPECT_THAT(refusal({"plan", "-o", "x", "--report", "x"}), HasSubstr("same file"));
+  EXPECT_THAT(refusal({"why", "x", "y", "--report", "z"}), HasSubstr("takes no --report"));
+  EXPECT_THAT(refusal({"plan", "--points", "9"}), HasSubstr("--points is for 'pareto'"));
+  EXPECT_EQ(refusal({"pareto", "--points", "9"}), "");
+}
+
 } // namespace

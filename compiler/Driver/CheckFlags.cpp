@@ -1,0 +1,49 @@
+#include "compiler/Driver/CheckFlags.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringRef.h"
+
+namespace gcompile {
+
+static llvm::Error refuse(const llvm::Twine &why) { return llvm::createStringError(why); }
+
+// Commands that read a finished file plan nothing.
+static llvm::Error checkReaders(const CompilerInvocation &invocation) {
+  if (!llvm::is_contained({Command::Targets, Command::Inspect, Command::Why, Command::Verify},
+                          invocation.command))
+    return llvm::Error::success();
+  for (llvm::StringRef flag :
+       {"--budget", "--context", "--modalities", "--tables", "--objective", "--min-decode",
+        "--weight-format", "--kv-format", "--plan", "--emit", "--weights"})
+    if (invocation.wasGiven(flag))
+      return refuse("'" + commandName(invocation.command) + "' takes no " + flag +
+                    ": it plans nothing (gcompile plan does)");
+  return llvm::Error::success();
+}
+
+static llvm::Error checkOutputs(const CompilerInvocation &invocation) {
+  bool reports =
+      llvm::is_contained({Command::Compile, Command::Plan, Command::Inspect}, invocation.command);
+  if (!invocation.report.empty() && !reports)
+    return refuse("'" + commandName(invocation.command) +
+                  "' takes no --report: it is the page of one plan");
+  bool lower = invocation.emit != EmitKind::Artifact && invocation.emit != EmitKind::Plan;
+  if (lower && invocation.command == Command::Plan)
+    return refuse("'plan' stops before code: leave it out for --emit mlir, llvm, asm or object");
+  if (lower && !invocation.report.empty())
+    return refuse("--report goes with a plan or an artifact, not with --emit mlir, llvm, asm or "
+                  "object");
+  if (!invocation.report.empty() && invocation.report == invocation.output)
+    return refuse("-o and --report name the same file '" + invocation.output + "'");
+  return llvm::Error::success();
+}
+
+llvm::Error checkFlags(const CompilerInvocation &invocation) {
+  if (invocation.wasGiven("--points") && invocation.command != Command::Pareto)
+    return refuse("--points is for 'pareto'");
+  if (llvm::Error error = checkReaders(invocation))
+    return error;
+  return checkOutputs(invocation);
+}
+
+} // namespace gcompile
