@@ -13,7 +13,8 @@
 using namespace gcompile;
 
 // Of the processor, not of the clock: other programs may be running.
-template <typename Work> static double secondsOf(Work work) {
+template <typename Work>
+static double secondsOf(Work work) {
   std::clock_t start = std::clock();
   work();
   return double(std::clock() - start) / CLOCKS_PER_SEC;
