@@ -81,7 +81,7 @@ llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceP
   request.profile = &profile;
   request.options = &options;
   llvm::Expected<std::shared_ptr<PlanningModule>> module =
-      PlanningModule::build(candidate.model.config, options.modalities);
+      PlanningModule::build(candidate.model.config, {"text"}); // towers are beside it
   if (!module)
     return module.takeError();
   request.module = std::move(*module);

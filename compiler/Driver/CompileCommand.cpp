@@ -225,6 +225,20 @@ static void noteLargeBudget(const CommandContext &context, const DeviceProfile &
                          " (" + humanBytes(int64_t(limit.value)) + ", " + limit.confidence + ")");
 }
 
+// Towers are planned: whatever would emit code with them is refused before any work.
+static std::optional<std::string> towersRefusal(const CompilerInvocation &options) {
+  bool planOnly = options.command == Command::Plan || options.emit == EmitKind::Plan;
+  bool withoutWeights = options.emit == EmitKind::Artifact && !options.syntheticSeed &&
+                        (options.model.empty() ? findCheckpoints().empty()
+                                               : isPresetName(options.model) &&
+                                                     !llvm::sys::fs::exists(options.model));
+  if (options.modalities.size() == 1 || planOnly || withoutWeights)
+    return std::nullopt;
+  return "--modalities " + llvm::join(options.modalities, ",") + ": the " + options.modalities[1] +
+         " tower is planned, not compiled yet; stop after planning "
+         "(gcompile plan) or keep text alone";
+}
+
 ExitCode runCompile(const CommandContext &context) {
   const CompilerInvocation &options = context.invocation;
   if (options.target.empty())
@@ -245,6 +259,8 @@ ExitCode runCompile(const CommandContext &context) {
 
   std::vector<std::string> sources = {options.model};
   bool chooses = options.model.empty();
+  if (std::optional<std::string> refusal = towersRefusal(options))
+    return failWith(ExitCode::BadFlags, *refusal);
   if (chooses) {
     sources = findCheckpoints();
     if (sources.empty())

@@ -126,16 +126,16 @@ static llvm::Error applyKvFormat(CompilerInvocation &invocation, llvm::StringRef
 static llvm::Error applyModalities(CompilerInvocation &invocation, llvm::StringRef value) {
   llvm::SmallVector<llvm::StringRef> parts;
   value.split(parts, ',');
+  const llvm::StringRef known[] = {"text", "vision", "audio"};
+  for (llvm::StringRef part : parts)
+    if (!llvm::is_contained(known, part))
+      return bad("--modalities", value, "text, or text with vision, audio or both");
+  if (!llvm::is_contained(parts, "text"))
+    return bad("--modalities", value, "text among them: the others are read into it");
   invocation.modalities.clear();
-  for (llvm::StringRef part : parts) {
-    if (part == "vision" || part == "audio")
-      return llvm::createStringError("--modalities " + value + ": " + part +
-                                     " comes later; only text is compiled now");
-    if (part != "text")
-      return bad("--modalities", value, "text");
-    if (invocation.modalities.empty())
-      invocation.modalities.push_back("text");
-  }
+  for (llvm::StringRef each : known)
+    if (llvm::is_contained(parts, each))
+      invocation.modalities.push_back(each.str());
   return llvm::Error::success();
 }
 
@@ -203,7 +203,9 @@ static const std::vector<Flag> &flags() {
          }
          return integer("--context", value, 1, 1 << 24, invocation.context);
        }},
-      {"--modalities", "LIST", "text (vision and audio come later)", applyModalities},
+      {"--modalities", "LIST",
+       "text[,vision][,audio]: what is kept (vision and audio are planned, not compiled yet)",
+       applyModalities},
       {"--tables", "storage|memory|auto", "where the per-layer table lies (default auto)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
          auto choice = llvm::StringSwitch<std::optional<TableChoice>>(value)

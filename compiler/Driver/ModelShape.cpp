@@ -1,5 +1,7 @@
 #include "compiler/Driver/ModelShape.h"
 
+#include "compiler/Driver/EncoderShapes.h"
+
 namespace gcompile {
 
 std::string planRole(TensorRole role) {
@@ -50,7 +52,7 @@ ModelShape shapeOf(const ModelConfig &config) {
   shape.perLayerVocabulary = config.perLayerInput > 0 ? config.perLayerVocabulary : 0;
   for (const LayerConfig &layer : config.layers)
     shape.layers.push_back({layer.type == LayerType::Full, layer.ownsKv, layer.kvHeads,
-                            layer.headDim, layer.intermediate});
+                            layer.headDim, layer.intermediate, layer.keyEqualsValue});
   for (const TensorSpec &spec : expectedTextTensors(config)) {
     TensorShape tensor;
     tensor.name = spec.name;
@@ -64,6 +66,7 @@ ModelShape shapeOf(const ModelConfig &config) {
       tensor.readFraction = double(config.moe.topK) / double(config.moe.experts);
     shape.tensors.push_back(std::move(tensor));
   }
+  shape.encoders = encoderShapes(config);
   return shape;
 }
 

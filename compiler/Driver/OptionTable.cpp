@@ -184,6 +184,7 @@ private:
       priced.fixed.weights += std::max<int64_t>(exact->otherBytes, 0);
     priced.fixed.code = known ? exact->codeBytes : estimateCodeBytes(model);
     priced.fixed.runtime = estimateRuntimeBytes(model, choice.shape, request.tokenizerBytes);
+    priced.fixed.activations += softTokenBytes(model.encoders, options.modalities, model.hidden);
     priced.table.fixedBytes = priced.fixed.peak();
     priced.table.fixedSeconds = barrierSeconds(machine, model);
     if (options.minDecode > 0)

@@ -1,5 +1,6 @@
 #include "compiler/Driver/PlanModel.h"
 
+#include "compiler/Driver/EncoderPhases.h"
 #include "compiler/Driver/OptionTable.h"
 #include "compiler/Driver/PredictSpeed.h"
 #include "compiler/Plan/PlanReport.h"
@@ -220,7 +221,7 @@ decide(const PlanRequest &request, const ProgramChoice &choice, const PricedMode
 
 // The least budget that any program choice fits, at this context and these options.
 static llvm::Expected<std::pair<int64_t, PlanSolution>>
-smallestNeed(const PlanRequest &request, int64_t context, MemoryAccount *account) {
+smallestNeed(const PlanRequest &request, int64_t context, Plan *leastPlan) {
   ProgramChoice least = programChoices(request, context).back();
   llvm::Expected<PricedModel> priced = buildOptionTable(request, least, 0);
   if (!priced)
@@ -229,11 +230,11 @@ smallestNeed(const PlanRequest &request, int64_t context, MemoryAccount *account
   if (!decision)
     return decision.takeError();
   const SolveResult &result = decision->result;
-  if (account)
-    *account = PlanWriter(request, least, priced->fixed, decision->problem, result.smallest)
-                   .write()
-                   .memory;
-  return std::make_pair(result.smallestBytes, result.smallest);
+  Plan plan = PlanWriter(request, least, priced->fixed, decision->problem, result.smallest).write();
+  int64_t encoding = addEncoderPhases(*request.model, plan);
+  if (leastPlan)
+    *leastPlan = std::move(plan);
+  return std::make_pair(std::max(result.smallestBytes, encoding), result.smallest);
 }
 
 static std::string roundedUpBudget(int64_t bytes) {
@@ -307,7 +308,10 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
     fitsButSlow |= !result.solution && result.smallestBytes <= budget;
     if (!result.solution)
       continue;
-    outcome.plan = PlanWriter(request, choice, priced->fixed, problem, *result.solution).write();
+    Plan plan = PlanWriter(request, choice, priced->fixed, problem, *result.solution).write();
+    if (addEncoderPhases(*request.model, plan) > budget)
+      continue;
+    outcome.plan = std::move(plan);
     outcome.plan->solver =
         request.solver.empty() ? std::string(solverNames().front()) : request.solver;
     outcome.plan->optimality = {.objective = result.cost.objective,
@@ -322,10 +326,11 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return outcome;
   }
-  MemoryAccount least;
-  auto need = smallestNeed(request, context, &least);
+  Plan leastPlan;
+  auto need = smallestNeed(request, context, &leastPlan);
   if (!need)
     return need.takeError();
+  const MemoryAccount &least = leastPlan.memory;
   outcome.smallestBudgetBytes = need->first;
   if (fitsButSlow) {
     outcome.suggestion = "a lower --min-decode";
@@ -338,11 +343,12 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
   if (!suggestion)
     return suggestion.takeError();
   outcome.suggestion = *suggestion;
-  outcome.message = "no plan fits " + humanBytes(budget) + ": the smallest needs " +
-                    humanBytes(need->first) + " (weights " + humanBytes(least.weights) +
-                    ", tables " + humanBytes(least.tables) + ", kv " + humanBytes(least.kvCache) +
-                    ", activations " + humanBytes(least.activations) + ", runtime " +
-                    humanBytes(least.runtime + least.code) + "); try " + outcome.suggestion;
+  outcome.message =
+      "no plan fits " + humanBytes(budget) + ": the smallest needs " + humanBytes(need->first) +
+      " (weights " + humanBytes(least.weights) + ", tables " + humanBytes(least.tables) + ", kv " +
+      humanBytes(least.kvCache) + ", activations " + humanBytes(least.activations) +
+      (least.encoders ? ", encoders " + humanBytes(least.encoders) : "") + ", runtime " +
+      humanBytes(least.runtime + least.code) + "); try " + outcome.suggestion;
   return outcome;
 }
 
@@ -351,6 +357,9 @@ llvm::Expected<PlanOutcome> planModel(const PlanRequest &request) {
   llvm::Expected<int64_t> context = contextOf(request);
   if (!context)
     return context.takeError();
+  if (llvm::Error error = checkModalities(*request.model, request.options->modalities,
+                                          *context > 0 ? *context : request.maxPositions))
+    return error;
   if (*context > 0)
     return planAt(request, *context, budget);
 
@@ -397,6 +406,8 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   std::string otherModel = edited.model == model.name ? ""
                                                       : "it is for model '" + edited.model +
                                                             "', not '" + model.name + "': ";
+  if (llvm::Error error = checkModalities(model, edited.modalities, edited.context))
+    return error;
   ProgramChoice choice;
   choice.shape = {edited.context, edited.prefillChunk, edited.scoreChunk,
                   int64_t(request.profile->value("threads", 4))};
@@ -476,6 +487,9 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
     return refuse(why);
 
   Plan plan = PlanWriter(changed, choice, priced->fixed, *problem, solution).write();
+  if (int64_t encoding = addEncoderPhases(model, plan); encoding > budget)
+    return refuse("encoding an image or sound needs " + humanBytes(encoding) + ", the budget is " +
+                  humanBytes(budget));
   // Who decided, and how good that was, stays as the file says; the objective is counted anew.
   plan.solver = edited.solver;
   double objective = evaluate(*problem, solution).objective;

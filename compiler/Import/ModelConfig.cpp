@@ -384,6 +384,10 @@ Expected<ModelConfig> parseModelConfig(StringRef configText, StringRef generatio
     return errors.take();
   config.hasVision = vision != nullptr;
   config.hasAudio = audio != nullptr;
+  if (vision)
+    config.vision = parseVisionConfig(*vision, *object);
+  if (audio)
+    config.audio = parseAudioConfig(*audio);
   if (quantization)
     errors.set(config.quantMethod, JsonReader(*quantization, "config.json: quantization_config")
                                        .textOr("quant_method", "mlx"));

@@ -4,6 +4,8 @@
 // and generation_config.json, or from a preset. Counts are elements, not bytes.
 #pragma once
 
+#include "compiler/Import/TowerConfig.h"
+
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
@@ -77,6 +79,8 @@ struct ModelConfig {
   int64_t imageToken = -1, audioToken = -1, videoToken = -1; // soft slots
 
   bool hasVision = false, hasAudio = false;
+  std::optional<VisionConfig> vision; // absent: none, or not described as published ones are
+  std::optional<AudioConfig> audio;
   std::string quantMethod; // quantization_config.quant_method; empty: plain weights
 
   std::optional<GenerationConfig> generation; // absent: no generation_config.json

@@ -104,6 +104,20 @@ struct PlannedCoupling {
   std::vector<std::string> items;
 };
 
+// A tower that is loaded to encode an input and dropped before text goes on.
+struct PlannedEncoder {
+  std::string modality;
+  WeightFormat format = WeightFormat::BF16;
+  int64_t bytes = 0;
+  int64_t softTokens = 0; // positions that one input takes, markers apart
+};
+
+// What is needed at once in one phase of the work.
+struct PlanPhase {
+  std::string name; // "text", "vision", "audio"
+  MemoryAccount memory;
+};
+
 struct Plan {
   std::string model, target;
   int64_t context = 4096;
@@ -119,7 +133,10 @@ struct Plan {
   int64_t tableCacheRows = 0; // slots of the row cache, used under TablePlacement::Storage
   int64_t prefillChunk = 128, scoreChunk = 16;
 
-  MemoryAccount memory;
+  MemoryAccount memory; // of the phase that needs most
+  // With towers only; counted anew when a plan is replayed, so plan files do not hold them.
+  std::vector<PlannedEncoder> encoders;
+  std::vector<PlanPhase> phases; // the last is text
   Predictions predicted;
   Optimality optimality;
   std::string solver;

@@ -4,11 +4,16 @@ namespace gcompile {
 
 static std::string str(std::string_view text) { return std::string(text); }
 
-llvm::json::Object planJson(const Plan &plan) {
-  using namespace llvm::json;
-  Object memory;
+static llvm::json::Object memoryJson(const MemoryAccount &account) {
+  llvm::json::Object memory;
   for (const MemoryCategory &category : memoryCategories())
-    memory[category.key] = plan.memory.*category.bytes;
+    memory[category.key] = account.*category.bytes;
+  return memory;
+}
+
+static llvm::json::Object plainPlanJson(const Plan &plan) {
+  using namespace llvm::json;
+  Object memory = memoryJson(plan.memory);
   Array tensors;
   for (const PlannedTensor &tensor : plan.tensors) {
     Object entry{{"name", tensor.name},
@@ -69,6 +74,25 @@ llvm::json::Object planJson(const Plan &plan) {
                                       {"gap", plan.optimality.gap}}},
                 {"solver", plan.solver},
                 {"seconds", plan.seconds}};
+}
+
+llvm::json::Object planJson(const Plan &plan) {
+  llvm::json::Object object = plainPlanJson(plan);
+  if (plan.phases.empty())
+    return object;
+  llvm::json::Array encoders, phases;
+  for (const PlannedEncoder &encoder : plan.encoders)
+    encoders.push_back(llvm::json::Object{{"modality", encoder.modality},
+                                          {"format", str(name(encoder.format))},
+                                          {"bytes", encoder.bytes},
+                                          {"soft_tokens", encoder.softTokens}});
+  for (const PlanPhase &phase : plan.phases)
+    phases.push_back(llvm::json::Object{{"name", phase.name},
+                                        {"bytes", phase.memory.peak()},
+                                        {"memory", memoryJson(phase.memory)}});
+  object["encoders"] = std::move(encoders);
+  object["phases"] = std::move(phases);
+  return object;
 }
 
 } // namespace gcompile

@@ -68,6 +68,7 @@ public:
         << humanBytes(plan.budgetBytes) << " for " << printable(llvm::join(plan.modalities, "+"))
         << ", " << plan.context << " positions, objective " << name(plan.objective) << "\n";
     memory();
+    phases();
     formats();
     caches();
     estimates();
@@ -106,6 +107,21 @@ private:
     for (int64_t i = first; i < last; ++i)
       line += style.unicode ? "\u2588" : "#";
     return line + std::string(size_t(barWidth - last), ' ');
+  }
+
+  // Towers are loaded and dropped: the memory above is that of the largest phase.
+  void phases() {
+    for (const PlannedEncoder &encoder : plan.encoders)
+      out << "  " << printable(encoder.modality) << " tower " << humanBytes(encoder.bytes) << " as "
+          << name(encoder.format) << ", loaded to encode an input of up to " << encoder.softTokens
+          << " positions and dropped\n";
+    if (!plan.phases.empty())
+      out << "  phases";
+    for (const PlanPhase &phase : plan.phases)
+      out << (&phase == &plan.phases.front() ? " " : ", ") << printable(phase.name) << " "
+          << humanBytes(phase.memory.peak());
+    if (!plan.phases.empty())
+      out << "; the largest counts\n";
   }
 
   void memory() {

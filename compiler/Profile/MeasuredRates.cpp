@@ -131,7 +131,11 @@ double factorOf(llvm::StringRef confidence) {
 Uncertainty uncertaintyOf(const DeviceProfile &profile) {
   auto factor = [&](llvm::StringRef name, double otherwise) {
     const Fact *fact = profile.find(name);
-    return fact ? factorOf(fact->confidence) : otherwise;
+    if (!fact)
+      return otherwise;
+    // A range that sources give is believed where it is wider.
+    double range = fact->low > 0 ? std::max(fact->high / fact->value, fact->value / fact->low) : 1;
+    return std::max(factorOf(fact->confidence), range);
   };
   Uncertainty uncertainty;
   uncertainty.bandwidth = factor("read_bytes_per_second", 2);

@@ -77,16 +77,17 @@ static double rowBytes(const LayerShape &layer, KvFormat format) {
   return elements;
 }
 
-double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFormat v) {
+double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFormat v,
+                          bool derivedKeys) {
   double bytes = 0;
   for (const LayerShape &layer : model.layers)
     if (layer.global == global)
-      bytes += rowBytes(layer, k) + rowBytes(layer, v);
+      bytes += (derivedKeys && layer.keyFromValue ? 0 : rowBytes(layer, k)) + rowBytes(layer, v);
   return bytes;
 }
 
 double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
-                     KvFormat v, int64_t positions) {
+                     KvFormat v, int64_t positions, bool derivedKeys) {
   if (machine.readBytesPerSecond <= 0)
     return 0;
   double seconds = 0;
@@ -94,9 +95,13 @@ double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool 
   for (const LayerShape &layer : model.layers) {
     if (layer.global != global)
       continue;
-    for (KvFormat format : {k, v}) {
-      double memory = rows * rowBytes(layer, format) /
-                      (machine.readBytesPerSecond * bandwidthShare(machine, format));
+    bool derived = derivedKeys && layer.keyFromValue;
+    for (bool key : {true, false}) {
+      KvFormat format = key ? k : v;
+      double memory = key && derived
+                          ? 0
+                          : rows * rowBytes(layer, format) /
+                                (machine.readBytesPerSecond * bandwidthShare(machine, format));
       // Half of the operations belong to K, half to V.
       double rate = machine.rates(format).attentionOperationsPerSecond, arithmetic = 0;
       if (rate > 0)

@@ -24,9 +24,11 @@ bool isArithmeticBound(const MachineModel &machine, WeightFormat format,
                        double workingSetBytes = 0);
 
 // Bytes of K and V of one position that all reading layers of a scope read together, and the time.
-double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFormat v);
+// With `derivedKeys`, layers whose key is the value read V alone (ProgramShape::derivedKeys).
+double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFormat v,
+                          bool derivedKeys = false);
 double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
-                     KvFormat v, int64_t positions);
+                     KvFormat v, int64_t positions, bool derivedKeys = false);
 
 // Elements that norms, gates, rotations and rounding of one token visit in a layer.
 double vectorElements(const ModelShape &model, const LayerShape &layer);

@@ -15,6 +15,18 @@ int64_t localCapacity(const ModelShape &model, const ProgramShape &program) {
 
 int64_t globalCapacity(const ProgramShape &program) { return roundUp(program.context, 64); }
 
+// One layer's cache. Derived keys take no bytes: what is left of the blob is its second half.
+static int64_t layerCacheBytes(const LayerShape &layer, const ProgramShape &program, KvFormat k,
+                               KvFormat v, int64_t rows) {
+  KvLayout layout = kvLayout(k, v, layer.kvHeads, layer.headDim, rows);
+  // Blobs follow each other at 128-byte borders.
+  return roundUp(cachesValueOnly(layer, program) ? layout.bytes - layout.dataV : layout.bytes, 128);
+}
+
+bool cachesValueOnly(const LayerShape &layer, const ProgramShape &program) {
+  return program.derivedKeys && layer.keyFromValue && layer.ownsKv;
+}
+
 KvBytes kvBytes(const ModelShape &model, const ProgramShape &program, KvScope scope, KvFormat k,
                 KvFormat v) {
   KvBytes sum;
@@ -29,9 +41,9 @@ KvBytes kvBytes(const ModelShape &model, const ProgramShape &program, KvScope sc
     ++sum.layers;
     sum.heads = layer.kvHeads;
     sum.headDim = layer.headDim;
-    // Blobs follow each other at 128-byte borders.
-    int64_t whole = roundUp(kvLayout(k, v, layer.kvHeads, layer.headDim, sum.capacity).bytes, 128);
-    int64_t window = roundUp(kvLayout(k, v, layer.kvHeads, layer.headDim, needed).bytes, 128);
+    sum.derivedLayers += cachesValueOnly(layer, program);
+    int64_t whole = layerCacheBytes(layer, program, k, v, sum.capacity);
+    int64_t window = layerCacheBytes(layer, program, k, v, needed);
     sum.window += window;
     sum.surplus += whole - window;
   }

@@ -25,6 +25,8 @@ struct ProgramShape {
   int64_t context = 4096;
   int64_t prefillChunk = 128, scoreChunk = 16;
   int64_t threads = 1;
+  // Layers whose key is the value cache V alone. Compiled programs cache both now.
+  bool derivedKeys = false;
 };
 
 // Rows of a cache: rings hold window + chunk − 1 rows (never more than the context), rounded up
@@ -32,10 +34,13 @@ struct ProgramShape {
 int64_t localCapacity(const ModelShape &model, const ProgramShape &program);
 int64_t globalCapacity(const ProgramShape &program);
 
+bool cachesValueOnly(const LayerShape &layer, const ProgramShape &program);
+
 // Caches of all owning layers of one type.
 struct KvBytes {
   int64_t layers = 0, heads = 0, headDim = 0, capacity = 0;
-  int64_t window = 0; // the rows that the model itself needs: counted as kv_cache
+  int64_t derivedLayers = 0; // of these, layers that cache V alone
+  int64_t window = 0;        // the rows that the model itself needs: counted as kv_cache
   int64_t surplus =
       0; // ring rows beyond the window, for the chunk in flight: counted as activations
   int64_t total() const { return window + surplus; }

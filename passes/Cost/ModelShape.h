@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ir/Format/Format.h"
+#include "passes/Cost/EncoderModel.h"
 
 #include <cstdint>
 #include <string>
@@ -24,6 +25,9 @@ struct LayerShape {
   bool global = false; // sees all positions
   bool ownsKv = true;
   int64_t kvHeads = 0, headDim = 0, intermediate = 0;
+  // The key is the value, scaled and rotated (12B, 26B-A4B, 31B, global layers): a program may
+  // cache V alone and derive K (ProgramShape::derivedKeys).
+  bool keyFromValue = false;
 };
 
 struct ModelShape {
@@ -31,7 +35,8 @@ struct ModelShape {
   int64_t hidden = 0, heads = 0, vocabulary = 0, window = 0;
   int64_t perLayerInput = 0, perLayerVocabulary = 0; // 0: no per-layer embeddings
   std::vector<LayerShape> layers;
-  std::vector<TensorShape> tensors; // in order of first use
+  std::vector<TensorShape> tensors;   // in order of first use
+  std::vector<EncoderShape> encoders; // towers of other modalities; planned, not compiled
 
   // Layers that prefill has to compute: up to the last one that writes a cache.
   int64_t prefillLayers() const {

@@ -1,5 +1,7 @@
 #include "compiler/Profile/DeviceProfile.h"
 
+#include "compiler/Profile/MeasuredRates.h"
+
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -150,6 +152,21 @@ TEST(Profile, RefusesPathsThatSayNothing) {
   EXPECT_THAT(
       of("name: 'gpu' access: OPEN " + rest + figure("read_bytes_per_second", "-1", "byte/s")),
       HasSubstr("'gpu.read_bytes_per_second'"));
+}
+
+// What is known less well is predicted in a wider range: by confidence, by a range that sources
+// give, by absence.
+TEST(Profile, WhatIsUnknownWidensTheAnswer) {
+  auto bandwidth = [&](const std::string &text) {
+    return uncertaintyOf(llvm::cantFail(parseProfile(head + memory + limit + text, "test")))
+        .bandwidth;
+  };
+  double narrow = bandwidth(figure("read_bytes_per_second", "3e10", "byte/s"));
+  double ranged =
+      bandwidth(figure("read_bytes_per_second", "3e10", "byte/s", "low: 3e10 high: 6e10 "));
+  EXPECT_GT(narrow, 1);
+  EXPECT_EQ(ranged, 2);
+  EXPECT_GT(bandwidth(""), narrow);
 }
 
 TEST(Profile, FilesAreTargetsToo) {
