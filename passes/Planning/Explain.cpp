@@ -78,7 +78,8 @@ Explanation explain(const PlanProblem &problem, const PlanSolution &solution, si
   PreparedProblem prepared(problem);
   SolveResult best = prepared.solve(problem.budgetBytes, effort);
   result.solves = 1;
-  result.lossPerByte = prepared.lossPerByte(problem.budgetBytes).value_or(0);
+  if (auto relaxed = prepared.relaxAt(problem.budgetBytes))
+    result.lossPerByte = relaxed->lossPerByte;
   // Equally good plans may differ in this item: then the plan asked about is as good as the best.
   double objective = evaluate(problem, solution).objective;
   if (best.solution && best.cost.objective < objective - 1e-6 * std::abs(objective))

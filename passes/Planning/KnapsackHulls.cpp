@@ -60,12 +60,13 @@ GroupHulls::GroupHulls(const Knapsack &knapsack, const std::vector<size_t> &orde
   });
 }
 
-void GroupHulls::curve(size_t stage, SuffixCurve &out) const {
+void GroupHulls::curve(size_t stage, SuffixCurve &out) {
+  segments.erase(std::remove_if(segments.begin(), segments.end(),
+                                [&](const HullSegment &segment) { return segment.stage < stage; }),
+                 segments.end());
   out.entries.clear();
   out.entries.push_back(starts[stage]);
   for (const HullSegment &segment : segments) {
-    if (segment.stage < stage)
-      continue;
     SuffixCurve::Entry next = out.entries.back();
     out.entries.back().slope = segment.slope;
     next.value += segment.value;

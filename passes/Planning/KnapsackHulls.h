@@ -51,8 +51,8 @@ public:
   GroupHulls(const Knapsack &knapsack, const std::vector<size_t> &order, double price);
 
   double price() const { return secondPrice; }
-  // Writes the curve for the stages from `stage` on.
-  void curve(size_t stage, SuffixCurve &out) const;
+  // Writes the curve for the stages from `stage` on, and forgets those before: stages only rise.
+  void curve(size_t stage, SuffixCurve &out);
   // The options (indices in their groups) by stage that entry `index` of that curve stands for;
   // those of earlier stages are not set.
   void options(size_t stage, size_t index, std::vector<uint32_t> &out) const;

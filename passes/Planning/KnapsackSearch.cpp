@@ -84,7 +84,7 @@ private:
   void addTangents(const Relaxation &dual) {
     static constexpr double one[] = {1,    1.005, 0.995, 1.02, 0.98, 1.06, 0.94, 1.15, 0.85,
                                      1.35, 0.7,   1.8,   0.5,  2.5,  0.3,  5,    0.1,  0};
-    static constexpr double two[] = {1, 1.1, 0.9, 1.5, 0.6, 3, 0};
+    static constexpr double two[] = {1, 1.1, 0.9, 1.6, 0.6};
     if (knapsack.resources == 1) {
       for (double factor : one)
         addTangent({factor * dual.multiplier[0], 0});

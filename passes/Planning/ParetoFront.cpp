@@ -9,7 +9,9 @@
 namespace gcompile {
 
 // A point of the front need not be proven to the last digit: its own bound says how good it is.
-constexpr ExactOptions effort = {.relativeGap = 1e-6, .stateLimit = 400'000};
+constexpr ExactOptions untimedEffort = {.relativeGap = 1e-6, .stateLimit = 400'000};
+// With a time limit too, closing the last bit costs the most.
+constexpr ExactOptions timedEffort = {.relativeGap = 2e-4, .stateLimit = 1'000'000};
 
 // The most bytes that any choice of supported options takes.
 static int64_t largestBytes(const PlanProblem &problem) {
@@ -32,37 +34,32 @@ struct CurvePoint {
 
 } // namespace
 
-// The curve of the relaxation from `low` to `high` bytes. Its way is measured half by bytes and
-// half by the order of magnitude of the objective: equal steps along it show both the steep and the
-// flat end.
+// The curve of the relaxation from `low` to `high` bytes, up to where it is as good as flat. Its
+// way is measured half by bytes and half by the order of magnitude of the objective: equal steps
+// along it show both the steep and the flat end.
 static std::vector<CurvePoint> curveBetween(const PreparedProblem &prepared, int64_t low,
                                             int64_t high) {
-  auto best = prepared.atPrice(0), smallest = prepared.atPrice(1e6);
-  double range = std::max(smallest.objective - best.objective, 1e-300);
-  double bytes = std::max(double(high - low), 1.0);
-  auto wayAt = [&](double at, double objective) {
-    double left = std::max(objective - best.objective, 0.0) / range;
-    return 0.5 * (at - double(low)) / bytes - 0.5 * std::log(left + 1e-4) / std::log(1e4);
-  };
-  std::vector<CurvePoint> curve;
-  // Prices from far above to far below what all the losses are worth together by the byte.
-  double middle = range / bytes;
-  for (int i = 0; i <= 400; ++i) {
-    auto point = prepared.atPrice(middle * std::pow(10.0, 6 - 0.03 * i));
-    if (point.bytes < low || point.bytes > high)
-      continue;
-    if (curve.empty() || double(point.bytes) > curve.back().bytes)
-      curve.push_back({double(point.bytes), wayAt(double(point.bytes), point.objective)});
+  constexpr int samples = 96;
+  std::vector<std::pair<int64_t, double>> sampled; // budget, bound
+  for (int i = 0; i <= samples; ++i) {
+    // Denser at the low end, which is the steep one.
+    double share = std::pow(double(i) / samples, 2);
+    int64_t budget = i == samples ? high : low + int64_t(share * double(high - low));
+    if (auto relaxed = prepared.relaxAt(budget))
+      sampled.push_back({budget, relaxed->bound});
   }
-  for (int64_t end : {low, high}) // straight on where the curve does not reach the ends
-    if (curve.empty() || double(end) < curve.front().bytes || double(end) > curve.back().bytes) {
-      double way = curve.empty() ? 0 : end == low ? curve.front().way : curve.back().way;
-      double from = curve.empty() ? double(end)
-                    : end == low  ? curve.front().bytes
-                                  : curve.back().bytes;
-      CurvePoint point = {double(end), way + 0.5 * (double(end) - from) / bytes};
-      curve.insert(end == low ? curve.begin() : curve.end(), point);
-    }
+  if (sampled.empty())
+    return {{double(low), 0}, {double(high), 1}};
+  double best = sampled.back().second, range = sampled.front().second - best;
+  while (sampled.size() > 2 && sampled[sampled.size() - 2].second - best <= 1e-5 * range)
+    sampled.pop_back();
+  double bytes = std::max(double(sampled.back().first - low), 1.0);
+  std::vector<CurvePoint> curve;
+  for (auto [budget, bound] : sampled) {
+    double left = range > 0 ? (bound - best) / range : 0;
+    curve.push_back({double(budget), 0.5 * double(budget - low) / bytes -
+                                         0.5 * std::log(left + 1e-4) / std::log(1e4)});
+  }
   return curve;
 }
 
@@ -85,6 +82,7 @@ static std::vector<int64_t> budgetsAlong(const std::vector<CurvePoint> &curve, s
 
 std::vector<FrontPoint> solveFront(const PlanProblem &problem, const FrontOptions &options) {
   PreparedProblem prepared(problem);
+  const ExactOptions &effort = std::isfinite(problem.maxSeconds) ? timedEffort : untimedEffort;
   std::optional<int64_t> smallest = prepared.smallestBudget();
   if (!smallest || options.points == 0 || *smallest > options.maxBytes)
     return {};
@@ -93,7 +91,7 @@ std::vector<FrontPoint> solveFront(const PlanProblem &problem, const FrontOption
   if (!best.solution || best.cost.bytes < low)
     return {};
   std::vector<int64_t> budgets = budgetsAlong(curveBetween(prepared, low, best.cost.bytes),
-                                              std::max<size_t>(options.points, 2));
+                                              std::max<size_t>(options.points, 3) - 1);
 
   std::vector<FrontPoint> points = {{*best.solution, best.cost, best.bound}};
   for (int64_t budget : budgets)

@@ -49,11 +49,13 @@ SolveResult PreparedProblem::solve(int64_t budgetBytes, const ExactOptions &opti
   return result;
 }
 
-std::optional<double> PreparedProblem::lossPerByte(int64_t budgetBytes) const {
+std::optional<PreparedProblem::Relaxed> PreparedProblem::relaxAt(int64_t budgetBytes) const {
   if (inconsistent || smallest.smallestBytes > budgetBytes)
     return std::nullopt;
   std::optional<Relaxation> dual = solveDual(knapsackAt(budgetBytes));
-  return dual ? std::optional(dual->multiplier[0]) : std::nullopt;
+  if (!dual)
+    return std::nullopt;
+  return Relaxed{dual->bound + problem.lossPerSecond * problem.fixedSeconds, dual->multiplier[0]};
 }
 
 std::optional<int64_t> PreparedProblem::smallestBudget(const ExactOptions &options) const {
@@ -76,12 +78,6 @@ std::optional<int64_t> PreparedProblem::smallestBudget(const ExactOptions &optio
   for (size_t g = 0; g < groups.size(); ++g)
     total += groups[g].choices[found.solution->option[g]].bytes;
   return total;
-}
-
-PreparedProblem::Priced PreparedProblem::atPrice(double lossPerByte) const {
-  Relaxation relaxation = relax(knapsack, {lossPerByte, 0});
-  return {problem.fixedBytes + relaxation.sums.use[0],
-          relaxation.sums.cost + problem.lossPerSecond * problem.fixedSeconds};
 }
 
 } // namespace gcompile

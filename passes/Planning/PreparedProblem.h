@@ -22,22 +22,18 @@ public:
   // As ExactSolver, but without the comparison with GreedySolver when the search stops early.
   SolveResult solve(int64_t budgetBytes, const ExactOptions &options = {}) const;
 
-  // A multiplier of bytes at which the relaxation at this budget is best: what a byte more is
-  // worth, in units of the objective. None: nothing fits.
-  std::optional<double> lossPerByte(int64_t budgetBytes) const;
+  // The relaxation at a budget.
+  struct Relaxed {
+    double bound = 0;       // no plan within the budget has a lower objective
+    double lossPerByte = 0; // what a byte more is worth: how fast the bound falls
+  };
+  // None: nothing fits.
+  std::optional<Relaxed> relaxAt(int64_t budgetBytes) const;
 
   // The least bytes, fixed ones included, that a plan within the time limit has. None: no plan
   // meets it, or the search stopped before one was found. When it stopped early there may be a
   // smaller one.
   std::optional<int64_t> smallestBudget(const ExactOptions &options = {}) const;
-
-  // Bytes (fixed ones included) and objective of the best plan at this price of a byte, the time
-  // limit left out. Falling prices go along the front from the smallest plan to the best one.
-  struct Priced {
-    int64_t bytes;
-    double objective;
-  };
-  Priced atPrice(double lossPerByte) const;
 
 private:
   Knapsack knapsackAt(int64_t budgetBytes) const;
