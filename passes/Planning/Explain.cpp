@@ -19,7 +19,7 @@ public:
              const ExplainOptions &options)
       : prepared(prepared), item(item), choice(choice), budget(budget),
         resolution(options.resolutionBytes > 0 ? options.resolutionBytes
-                                               : std::max<int64_t>(budget / 4096, 1)) {}
+                                               : std::max<int64_t>(budget / 1024, 1)) {}
 
   // Steps away from the budget, each step four times the one before, until the choice is another,
   // then halves the interval.

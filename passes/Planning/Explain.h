@@ -18,8 +18,8 @@ struct FlipPoint {
 };
 
 struct ExplainOptions {
-  size_t maxSolves = 40;       // all together; each is one call of the exact solver
-  int64_t resolutionBytes = 0; // 0: a 4096th of the budget
+  size_t maxSolves = 20;       // all together; each is one call of the exact solver
+  int64_t resolutionBytes = 0; // 0: a 1024th of the budget
 };
 
 struct Explanation {

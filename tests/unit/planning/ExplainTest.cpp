@@ -1,5 +1,8 @@
 // Why an item has its format: facts that can be worked out by hand.
 #include "passes/Planning/Explain.h"
+#include "passes/Planning/ExactSolver.h"
+
+#include "tests/unit/planning/Instances.h"
 
 #include <gtest/gtest.h>
 
@@ -19,7 +22,7 @@ PlanProblem twoTensors(int64_t budget) {
 TEST(Explain, FindsTheBudgetsWhereTheChoiceChanges) {
   PlanProblem problem = twoTensors(350);
   PlanSolution plan{{1, 0}}; // `a` is worth more
-  Explanation a = explain(problem, plan, 0, {.resolutionBytes = 1});
+  Explanation a = explain(problem, plan, 0, {.maxSolves = 40, .resolutionBytes = 1});
   EXPECT_EQ(a.best, 1u);
   ASSERT_TRUE(a.withLess);
   EXPECT_EQ(a.withLess->keptBytes, 300); // one of the two at 4 bits
@@ -28,9 +31,10 @@ TEST(Explain, FindsTheBudgetsWhereTheChoiceChanges) {
   EXPECT_FALSE(a.withMore);
   ASSERT_TRUE(a.runnerUp);
   EXPECT_EQ(*a.runnerUp, 0u);
-  EXPECT_DOUBLE_EQ(a.runnerUpCost, 3); // then `b` takes w4
+  EXPECT_DOUBLE_EQ(a.runnerUpCost, 3);   // then `b` takes w4
+  EXPECT_DOUBLE_EQ(a.lossPerByte, 0.05); // half of b's step of 5 for 100 bytes fits
 
-  Explanation b = explain(problem, plan, 1, {.resolutionBytes = 1});
+  Explanation b = explain(problem, plan, 1, {.maxSolves = 40, .resolutionBytes = 1});
   EXPECT_FALSE(b.withLess);
   ASSERT_TRUE(b.withMore);
   EXPECT_EQ(b.withMore->keptBytes, 399);
@@ -51,6 +55,35 @@ TEST(Explain, HasNoRunnerUpWithoutAnotherOption) {
   Explanation why = explain(problem, {{0, 0}}, 0);
   EXPECT_FALSE(why.runnerUp);
   EXPECT_LE(why.solves, ExplainOptions().maxSolves);
+}
+
+// The ends of each interval, solved again to the last digit, show the change.
+TEST(Explain, FlipsAreTrueOnE2B) {
+  PlanProblem problem = modelInstance("E2B", 12, 3.5, 1);
+  SolveResult plan = ExactSolver().solve(problem);
+  ASSERT_TRUE(plan.solution);
+  int flips = 0, agreed = 0;
+  for (size_t item = 0; item < problem.items.size(); item += 23) {
+    Explanation why = explain(problem, *plan.solution, item);
+    EXPECT_EQ(why.best, why.choice);
+    EXPECT_GT(why.lossPerByte, 0);
+    EXPECT_LE(why.solves, ExplainOptions().maxSolves);
+    if (why.runnerUp) {
+      EXPECT_NE(*why.runnerUp, why.choice);
+      EXPECT_GE(why.runnerUpCost, -1e-6 * plan.cost.objective);
+    }
+    for (const std::optional<FlipPoint> &flip : {why.withLess, why.withMore}) {
+      if (!flip)
+        continue;
+      ++flips;
+      EXPECT_NE(flip->choice, why.choice);
+      PlanProblem varied = problem;
+      varied.budgetBytes = flip->flippedBytes;
+      agreed += ExactSolver().solve(varied).solution->choice[item] == flip->choice;
+    }
+  }
+  EXPECT_GT(flips, 10);
+  EXPECT_GE(agreed, flips * 9 / 10); // plans that are equal to a ten-millionth may differ
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 #include "passes/Planning/ParetoFront.h"
 
 #include "tests/unit/planning/BruteForce.h"
+#include "tests/unit/planning/Instances.h"
 
 #include <gtest/gtest.h>
 
@@ -58,6 +59,36 @@ TEST(ParetoFront, StaysWithinTheBytesAskedFor) {
   EXPECT_LE(part.back().cost.bytes, options.maxBytes);
   options.maxBytes = problem.fixedBytes;
   EXPECT_TRUE(solveFront(problem, options).empty());
+}
+
+TEST(ParetoFront, HasTwoHundredProvenPointsForE2B) {
+  PlanProblem problem = modelInstance("E2B", 12, 4, 3);
+  std::vector<FrontPoint> front = solveFront(problem);
+  EXPECT_GE(front.size(), 200u);
+  EXPECT_LE(front.size(), FrontOptions().points);
+  for (const FrontPoint &point : front) {
+    problem.budgetBytes = point.cost.bytes;
+    EXPECT_EQ(verify(problem, point.solution), "");
+    EXPECT_LE(point.bound, point.cost.objective);
+    EXPECT_LE(point.cost.objective - point.bound, 1e-3 * point.cost.objective);
+  }
+}
+
+TEST(ParetoFront, KeepsTheSpeedLimit) {
+  PlanProblem problem = sixTensors();
+  for (PlanItem &item : problem.items)
+    for (PlanOption &option : item.options)
+      option.seconds = double(option.bytes) * 1e-3;
+  problem.maxSeconds = 1;
+  std::vector<FrontPoint> front = solveFront(problem, {.points = 64});
+  ASSERT_GT(front.size(), 5u);
+  for (const FrontPoint &point : front) {
+    problem.budgetBytes = point.cost.bytes;
+    EXPECT_EQ(verify(problem, point.solution), "");
+    EXPECT_LE(point.bound, bruteForce(problem)->cost.objective + 1e-9);
+  }
+  problem.maxSeconds = 1e-3;
+  EXPECT_TRUE(solveFront(problem).empty());
 }
 
 } // namespace
