@@ -41,7 +41,9 @@ static Considered consider(const Candidate &candidate, const PlanOutcome &outcom
 
 llvm::Expected<ModelChoice> chooseModel(const std::vector<std::string> &sources,
                                         const DeviceProfile &profile,
-                                        const CompilerInvocation &options) {
+                                        const CompilerInvocation &options, ExitCode *fault) {
+  if (fault)
+    *fault = ExitCode::BadInput;
   llvm::Expected<PublishedQuality> published = PublishedQuality::load();
   if (!published)
     return published.takeError();
@@ -67,6 +69,8 @@ llvm::Expected<ModelChoice> chooseModel(const std::vector<std::string> &sources,
     if (!outcome) {
       // Flags that one model contradicts (a context beyond its positions, a modality that it has
       // not) need not rule out the others.
+      if (fault)
+        *fault = ExitCode::BadFlags;
       if (sources.size() == 1)
         return outcome.takeError();
       leftOut(outcome.takeError());
@@ -81,6 +85,9 @@ llvm::Expected<ModelChoice> chooseModel(const std::vector<std::string> &sources,
   if (!best)
     return llvm::createStringError("no model could be planned" +
                                    (notes.empty() ? std::string() : ": " + notes.front()));
+  if (!best->second.plan && considered.size() > 1)
+    best->second.message = considered[bestIndex].model + " needs least of " +
+                           std::to_string(considered.size()) + " models: " + best->second.message;
   return ModelChoice{std::move(best->first), std::move(best->second), considered,
                      explainChoice(considered), std::move(notes)};
 }

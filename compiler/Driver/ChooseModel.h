@@ -34,9 +34,11 @@ struct ModelChoice {
   std::vector<std::string> notes; // what was left out, and why
 };
 
+// `fault` is what an error means: unreadable files, or flags that no model can follow.
 llvm::Expected<ModelChoice> chooseModel(const std::vector<std::string> &sources,
                                         const DeviceProfile &profile,
-                                        const CompilerInvocation &options);
+                                        const CompilerInvocation &options,
+                                        ExitCode *fault = nullptr);
 
 // Whether `left` is to be preferred.
 bool isBetter(const Considered &left, const Considered &right);

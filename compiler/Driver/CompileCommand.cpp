@@ -278,6 +278,10 @@ ExitCode runCompile(const CommandContext &context) {
       return failWith(ExitCode::BadInput, edited.takeError());
     if (chooses)
       return failWith(ExitCode::BadFlags, "--plan needs --model");
+    CompilerInvocation asEdited = options;
+    asEdited.modalities = edited->modalities;
+    if (std::optional<std::string> refusal = towersRefusal(asEdited))
+      return failWith(ExitCode::BadFlags, *refusal);
     llvm::Expected<Candidate> candidate = loadCandidate(options.model, options);
     if (!candidate)
       return failWith(ExitCode::BadInput, candidate.takeError());
@@ -306,9 +310,10 @@ ExitCode runCompile(const CommandContext &context) {
                   PlanOrigin::Solver);
   }
 
-  llvm::Expected<ModelChoice> best = chooseModel(sources, *profile, options);
+  ExitCode fault = ExitCode::BadInput;
+  llvm::Expected<ModelChoice> best = chooseModel(sources, *profile, options, &fault);
   if (!best)
-    return failWith(ExitCode::BadInput, best.takeError());
+    return failWith(fault, best.takeError());
   for (const std::string &note : best->notes)
     printNote(context, note);
   const Candidate &candidate = best->candidate;
