@@ -397,6 +397,9 @@ std::string helpText(std::optional<Command> command) {
          "  gcompile --model ./gemma-4-E2B-it --target host --budget 2GB --emit plan -o "
          "plan.textproto\n"
          "  gcompile --model ./gemma-4-E2B-it --target host --plan plan.textproto\n"
+         "  gcompile plan --model gemma-4-E2B --target pixel9 --budget 1GB --report plan.html\n"
+         "  gcompile pareto --model gemma-4-E2B --target pixel9\n"
+         "  gcompile why plan.textproto layers.3.mlp.down_proj.weight\n"
          "  gcompile targets pixel9\n"
          "  gcompile calibrate -o desk.textproto && gcompile plan --target desk.textproto\n"
          "\nexit codes: 0 done, 1 bad input, 2 bad flags, 3 nothing fits, 4 a bug of gcompile\n";

@@ -93,6 +93,12 @@ public:
       writeTensor(tensor, find(tensor.name));
     writeKv(find(localKvItem), KvScope::Local);
     writeKv(find(globalKvItem), KvScope::Global);
+    for (const Coupling &coupling : problem.couplings) {
+      PlannedCoupling planned{coupling.reason, {}};
+      for (size_t item : coupling.items)
+        planned.items.push_back(problem.items[item].name);
+      plan.couplings.push_back(std::move(planned));
+    }
     predict();
     return std::move(plan);
   }

@@ -345,8 +345,8 @@ private:
       out += "<tr><td>" + escaped(fact.name) + "</td><td class=\"n\">" +
              figure("", fact.value, factValue(fact)) + "</td><td>" +
              badge(markOfConfidence(fact.confidence)) + "</td><td class=\"note\">" +
-             escaped(llvm::StringRef(fact.source).take_front(400)) + "</td><td class=\"note\">" +
-             escaped(fact.date) + "</td></tr>";
+             escaped(llvm::StringRef(fact.source).take_front(400)) +
+             "</td><td class=\"note date\">" + escaped(fact.date) + "</td></tr>";
     out += "</table></div>";
     for (const std::string &note : llvm::ArrayRef(input.profile->notes).take_front(20))
       out += "<p class=\"note\">" + escaped(llvm::StringRef(note).take_front(400)) + "</p>";

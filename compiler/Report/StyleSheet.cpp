@@ -44,6 +44,7 @@ th,td{padding:6px 12px 6px 0;border-bottom:1px solid var(--line);vertical-align:
 tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
 td.name{overflow-wrap:anywhere}
+td.date{white-space:nowrap}
 tr.sum td{font-weight:600}
 td:first-child{white-space:nowrap}
 td.name{white-space:normal}
