@@ -1,5 +1,6 @@
 #include "compiler/Driver/PlanFront.h"
 
+#include "compiler/Driver/EncoderPhases.h"
 #include "compiler/Driver/OptionTable.h"
 #include "compiler/Driver/PlanningModule.h"
 #include "passes/Planning/ParetoFront.h"
@@ -84,6 +85,9 @@ llvm::Expected<PlanFront> planFront(const PlanRequest &request, size_t points) {
   llvm::Expected<int64_t> context = contextOf(request);
   if (!context)
     return context.takeError();
+  if (llvm::Error error = checkModalities(*request.model, request.options->modalities,
+                                          *context > 0 ? *context : request.maxPositions))
+    return error;
   PlanFront front;
   front.context = *context;
   if (front.context == 0) {

@@ -325,6 +325,7 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
                                 .lossPerSecond = problem.lossPerSecond,
                                 .lossPerStoredByte = problem.lossPerStoredByte,
                                 .fixedSeconds = problem.fixedSeconds,
+                                .fixedBytes = problem.fixedBytes,
                                 .maxSeconds =
                                     std::isfinite(problem.maxSeconds) ? problem.maxSeconds : 0,
                                 .gap = gapOf(result.cost.objective, result.bound)};
@@ -500,6 +501,7 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   plan.solver = edited.solver;
   double objective = evaluate(*problem, solution).objective;
   plan.optimality = edited.optimality;
+  plan.optimality.fixedBytes = problem->fixedBytes;
   plan.optimality.objective = objective;
   plan.optimality.gap = gapOf(objective, edited.optimality.bound);
   // So do the reasons why an item had no choice, which the flags of this run need not repeat.

@@ -94,6 +94,7 @@ struct Optimality {
   // is not resident, are worth.
   double lossPerSecond = 0, lossPerStoredByte = 0;
   double fixedSeconds = 0; // of a token, whatever is chosen
+  int64_t fixedBytes = 0;  // of the text phase, whatever is chosen; estimates of code included
   double maxSeconds = 0;   // of a token, asked for by --min-decode; 0: no limit
   double gap = 0;          // (objective − bound) / max(objective, tiny)
 };

@@ -94,7 +94,10 @@ private:
   void addLimits() {
     PlanProblem &problem = result.problem;
     // What is not priced is the rest of the account, also after exact sizes replaced estimates.
-    problem.fixedBytes = std::max<int64_t>(0, plan.memory.peak() - chosenBytes);
+    // With towers the account is that of the largest phase, which may be another than text.
+    bool textOnly = plan.memory.encoders == 0 && plan.modalities.size() == 1;
+    problem.fixedBytes = textOnly ? std::max<int64_t>(0, plan.memory.peak() - chosenBytes)
+                                  : plan.optimality.fixedBytes;
     problem.budgetBytes = plan.budgetBytes;
     problem.fixedSeconds = plan.optimality.fixedSeconds;
     if (plan.optimality.maxSeconds > 0)

@@ -129,6 +129,7 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
   out.mutable_optimality()->set_loss_per_stored_byte(plan.optimality.lossPerStoredByte);
   out.mutable_optimality()->set_fixed_seconds(plan.optimality.fixedSeconds);
   out.mutable_optimality()->set_max_seconds(plan.optimality.maxSeconds);
+  out.mutable_optimality()->set_fixed_bytes(plan.optimality.fixedBytes);
   out.set_solver(plan.solver);
 }
 
@@ -325,6 +326,10 @@ static llvm::Error readNumbers(const Reader &reader, const plan::DeploymentPlan 
   out.optimality.lossPerStoredByte = in.optimality().loss_per_stored_byte();
   out.optimality.fixedSeconds = in.optimality().fixed_seconds();
   out.optimality.maxSeconds = in.optimality().max_seconds();
+  out.optimality.fixedBytes = in.optimality().fixed_bytes();
+  if (!isSize(out.optimality.fixedBytes))
+    return reader.fault("fixed_bytes is " + llvm::Twine(out.optimality.fixedBytes) +
+                        ", expected 0 to 2^56");
   out.solver = in.solver();
   const Predictions &p = out.predicted;
   const Optimality &o = out.optimality;

@@ -12,7 +12,8 @@ int64_t part(int64_t bytes, double share) {
 
 class Builder {
 public:
-  Builder(const Plan &plan) : plan(plan), all(plan.memory) {
+  Builder(const Plan &plan)
+      : plan(plan), all(plan.phases.empty() ? plan.memory : plan.phases.back().memory) {
     for (const PlannedKv &kv : plan.kvCaches)
       (kv.layerType == "local" ? local : global) = kv;
     // Rows beyond the window are counted as activations: see PlannedKv::bytes.
@@ -26,12 +27,22 @@ public:
     int64_t prompt = std::clamp<int64_t>(plan.context / 2, 1, 512);
     const Predictions &p = plan.predicted;
     auto time = [](double amount, double rate) { return rate > 0 ? amount / rate : 0; };
-    bool encodes = all.encoders > 0;
+    // Phases are counted when a plan is made; one from a file knows their largest alone.
+    std::vector<PlanPhase> towers;
+    for (const PlanPhase &phase : plan.phases)
+      if (phase.memory.encoders > 0)
+        towers.push_back(phase);
+    if (towers.empty() && all.encoders > 0)
+      towers.push_back({"encode", all});
+    bool encodes = !towers.empty();
     double loaded = 0.16, encoded = encodes ? 0.28 : loaded, read = encodes ? 0.46 : 0.38;
     timeline.phases.push_back(
         {"load", time(double(all.weights + all.code), loadBytesPerSecond), 0, 0, 0, loaded});
-    if (encodes)
-      timeline.phases.push_back({"encode", 0, 0, 0, loaded, encoded});
+    for (size_t i = 0; i < towers.size(); ++i) {
+      double width = (encoded - loaded) / double(towers.size());
+      timeline.phases.push_back(
+          {towers[i].name, 0, 0, 0, loaded + width * double(i), loaded + width * double(i + 1)});
+    }
     timeline.phases.push_back(
         {"prefill", time(double(prompt), p.prefillTokensPerSecond), 0, prompt, encoded, read});
     timeline.phases.push_back({"decode",
@@ -46,12 +57,12 @@ public:
     if (plan.tables != TablePlacement::Storage)
       now.tables = all.tables;
     sample(loaded, 0, now);
-    if (encodes) {
-      now.encoders = all.encoders;
-      sample(loaded, 0, now);
-      sample(encoded, 0, now);
-      now.encoders = 0;
+    for (size_t i = 0; i < towers.size(); ++i) {
+      const TimelinePhase &phase = timeline.phases[i + 1];
+      sample(phase.start, 0, towers[i].memory);
+      sample(phase.end, 0, towers[i].memory);
     }
+    now.encoders = 0;
     // The arena is touched by the first chunk and stays.
     now.activations = all.activations - surplus;
     grow(now, 0, prompt, encoded, read, 16);
@@ -89,7 +100,7 @@ private:
   }
 
   const Plan &plan;
-  const MemoryAccount &all;
+  const MemoryAccount all; // while text is processed
   PlannedKv local, global;
   int64_t localWindow = 0, surplus = 0;
   double windowRows = 0;

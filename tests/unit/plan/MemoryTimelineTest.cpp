@@ -38,15 +38,29 @@ TEST(MemoryTimeline, RingsFillAndGlobalCachesGrow) {
   FAIL() << "no sample at the end of the prompt";
 }
 
-TEST(MemoryTimeline, EncodersComeAndGo) {
+TEST(MemoryTimeline, TowersComeAndGo) {
+  Plan plan = samplePlan();
+  MemoryAccount vision;
+  vision.encoders = 20000;
+  vision.kvCache = 2048;
+  vision.runtime = 200;
+  plan.phases = {{"vision", vision}, {"text", plan.memory}};
+  plan.memory = vision; // the phase that needs most
+  MemoryTimeline timeline = memoryTimeline(plan, 0);
+  ASSERT_EQ(timeline.phases.size(), 4u);
+  EXPECT_EQ(timeline.phases[1].name, "vision");
+  int64_t most = 0;
+  for (const TimelineSample &sample : timeline.samples)
+    most = std::max(most, sample.memory.peak());
+  EXPECT_EQ(most, vision.peak());
+  EXPECT_EQ(timeline.samples.back().memory, plan.phases.back().memory);
+}
+
+TEST(MemoryTimeline, OfAFileTheTowersAreOnePhase) {
   Plan plan = samplePlan();
   plan.memory.encoders = 5000;
   MemoryTimeline timeline = memoryTimeline(plan, 0);
   ASSERT_EQ(timeline.phases.size(), 4u);
   EXPECT_EQ(timeline.phases[1].name, "encode");
-  int64_t most = 0;
-  for (const TimelineSample &sample : timeline.samples)
-    most = std::max(most, sample.memory.encoders);
-  EXPECT_EQ(most, 5000);
   EXPECT_EQ(timeline.samples.back().memory.encoders, 0);
 }
