@@ -35,7 +35,9 @@ private:
   Value mapped(Value value) { return values.lookup(value); }
 
   Value empty(Location loc, int64_t width, Type element) {
-    return tensor::EmptyOp::create(builder, loc, ArrayRef<int64_t>{capacity, width}, element);
+    // Not tensor.empty: equal ones would be merged into one buffer that lives through the program.
+    return bufferization::AllocTensorOp::create(
+        builder, loc, RankedTensorType::get({capacity, width}, element), ValueRange());
   }
   // Where the kernel for `result` writes: the logits buffer when the program returns it.
   Value destination(Location loc, Value result) {

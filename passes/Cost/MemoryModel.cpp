@@ -71,17 +71,23 @@ int64_t tableCacheBytes(const ModelShape &model, WeightFormat format, int64_t ca
 }
 
 int64_t estimateArenaBytes(const ModelShape &model, const ProgramShape &program) {
-  int64_t rows = program.prefillChunk;
-  int64_t widest = 0, queries = 0;
-  for (const LayerShape &layer : model.layers) {
-    widest = std::max(widest, layer.intermediate);
-    queries = std::max(queries, model.heads * layer.headDim);
+  // What lives at once in f32 for one row of a chunk. Everywhere the residual stream, what the
+  // per-layer inputs are made of, and sines and cosines of both kinds of layer.
+  int64_t always = model.hidden + (model.perLayerInput > 0 ? model.hidden : 0);
+  int64_t localHead = 0, globalHead = 0, widest = 0;
+  for (int64_t l = 0; l < model.prefillLayers(); ++l) {
+    const LayerShape &layer = model.layers[size_t(l)];
+    (layer.global ? globalHead : localHead) = layer.headDim;
+    int64_t queries = model.heads * layer.headDim, keys = layer.kvHeads * layer.headDim;
+    // Gate, up and their product; or the normed stream with two forms of the queries; or one of
+    // the queries, two of the keys and the values. Codes of int8 inputs take a quarter and scales.
+    int64_t codes = model.hidden / 2;
+    int64_t feedForward = std::max(3 * layer.intermediate, model.hidden + 2 * codes);
+    int64_t attention =
+        model.hidden + codes + std::max(2 * queries, queries + (layer.ownsKv ? 3 * keys : 0));
+    widest = std::max({widest, feedForward, attention});
   }
-  // Alive at once in f32: the stream, its norm, and either queries and attention output or gate and
-  // up; codes of the widest input; the per-layer inputs of the chunk.
-  int64_t perRow = 4 * (2 * model.hidden + std::max(2 * queries, 2 * widest)) + widest +
-                   4 * model.perLayerInput * int64_t(model.layers.size());
-  return roundUp(rows * perRow, 128);
+  return roundUp(program.prefillChunk * 4 * (always + localHead + globalHead + widest), 128);
 }
 
 // Measured on first images (2026-11): roughly fixed code for norms and attention plus loops for
