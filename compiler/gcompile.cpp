@@ -47,7 +47,7 @@ static ExitCode runCommand(const CommandContext &context) {
   }
   return failWith(ExitCode::BadFlags, "'" + commandName(invocation.command).str() +
                                           "' comes later; this version has compile, plan, targets, "
-                                          "inspect, verify, why and pareto");
+                                          "inspect, verify, why, pareto and calibrate");
 }
 
 int main(int argc, char **argv) {

@@ -12,7 +12,7 @@ static std::vector<WeightFormat> formatsOf(const Plan &plan) {
 }
 
 // Pages of 4 KiB that a row of a table on storage needs; 0: tables are in memory.
-static double coldPagesOfRow(const Plan &plan, const ModelShape &model) {
+static double pagesOfRow(const Plan &plan, const ModelShape &model) {
   if (plan.tables != TablePlacement::Storage)
     return 0;
   for (const PlannedTensor &tensor : plan.tensors)
@@ -23,7 +23,7 @@ static double coldPagesOfRow(const Plan &plan, const ModelShape &model) {
 }
 
 TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
-                          int64_t positions) {
+                          int64_t positions, double coldShare) {
   std::vector<WeightFormat> formats = formatsOf(plan);
   DecodeWork work;
   work.formats = formats;
@@ -32,12 +32,14 @@ TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const Machi
   work.globalK = plan.globalK;
   work.globalV = plan.globalV;
   work.positions = positions;
-  work.coldRows = coldPagesOfRow(plan, model);
+  work.storagePages = pagesOfRow(plan, model);
+  if (coldShare >= 0)
+    work.coldShare = coldShare;
   return decodeTime(machine, model, work);
 }
 
 TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
-                           int64_t promptTokens) {
+                           int64_t promptTokens, double coldShare) {
   std::vector<WeightFormat> formats = formatsOf(plan);
   PrefillWork work;
   work.formats = formats;
@@ -47,7 +49,9 @@ TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const Mach
   work.globalV = plan.globalV;
   work.chunk = plan.prefillChunk;
   work.tokens = promptTokens;
-  work.coldPages = coldPagesOfRow(plan, model) * double(promptTokens);
+  work.storagePages = pagesOfRow(plan, model) * double(promptTokens);
+  if (coldShare >= 0)
+    work.coldShare = coldShare;
   return prefillTime(machine, model, work);
 }
 

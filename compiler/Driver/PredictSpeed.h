@@ -8,11 +8,12 @@
 namespace gcompile {
 
 // One decoded token at a depth of `positions`, and a prompt from position 0. `plan.tensors` are in
-// the order of model.tensors.
+// the order of model.tensors. `coldShare`: of rows of tables on storage that are not in the page
+// cache; negative: what is usual.
 TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
-                          int64_t positions);
+                          int64_t positions, double coldShare = -1);
 TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
-                           int64_t promptTokens);
+                           int64_t promptTokens, double coldShare = -1);
 
 // Fills in the speeds of `plan.predicted`, at half of the context, with a prompt of 512 tokens or
 // half of the context.

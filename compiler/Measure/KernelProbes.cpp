@@ -227,31 +227,46 @@ llvm::Expected<Probe> KernelProbes::vectorOperations() {
   return probe;
 }
 
-Probe KernelProbes::read(int threads, int64_t workingSet) {
+Probe KernelProbes::read(int threads) {
   Probe probe;
   probe.name = "read";
-  bool small = workingSet < region.size();
-  // A small set is read once unmeasured, so that what can stay in caches is there.
-  int64_t piece = small ? workingSet : 16 << 20;
-  int repeats = int(std::max<int64_t>(1, (8 << 20) / piece));
-  probe.amount = double(piece) * repeats;
-  probe.seconds = [this, threads, piece, small, repeats] {
-    const uint8_t *start = small ? region.data() : region.next(piece);
-    auto read = [&](int64_t begin, int64_t end) {
+  constexpr int64_t piece = 16 << 20, task = 65536;
+  probe.amount = double(piece);
+  probe.seconds = [this, threads] {
+    const uint8_t *start = region.next(piece);
+    return team.run(piece / task, threads, [&](int64_t begin, int64_t end) {
       // Sums of eight independent words: the compiler makes vectors of them.
       uint64_t sum[8] = {};
       const uint64_t *words = reinterpret_cast<const uint64_t *>(start);
-      for (int64_t i = begin * 8192; i < end * 8192; i += 8)
+      for (int64_t i = begin * task / 8; i < end * task / 8; i += 8)
         for (int j = 0; j < 8; ++j)
           sum[j] += words[i + j];
       for (uint64_t value : sum)
         __asm__ volatile("" : : "r"(value));
-    };
-    if (small)
-      team.run(piece / 65536, threads, read);
+    });
+  };
+  return probe;
+}
+
+llvm::Expected<Probe> KernelProbes::matvecSet(WeightFormat format, int64_t workingSetBytes) {
+  constexpr int64_t outputs = 512;
+  int64_t piece = (packedBytes(format, outputs, probeInputs) + 4095) / 4096 * 4096;
+  int64_t pieces = std::max<int64_t>(1, workingSetBytes / piece);
+  llvm::Expected<Probe> one = product(format, 1, outputs, false);
+  if (!one)
+    return one;
+  Probe probe;
+  probe.name = one->name;
+  probe.amount = one->amount * double(pieces);
+  probe.seconds = [this, pieces, next = one->seconds] {
+    // Once unmeasured, so that what can stay in caches is there.
     double seconds = 0;
-    for (int i = 0; i < repeats; ++i)
-      seconds += team.run(piece / 65536, threads, read);
+    for (int pass = 0; pass < 2; ++pass) {
+      region.rewind();
+      seconds = 0;
+      for (int64_t i = 0; i < pieces; ++i)
+        seconds += next();
+    }
     return seconds;
   };
   return probe;
@@ -265,7 +280,7 @@ Probe KernelProbes::launch() {
   probe.seconds = [this] {
     double seconds = 0;
     for (int i = 0; i < repeats; ++i)
-      seconds += team.run(16 * team.size(), team.size(), [](int64_t, int64_t) {});
+      seconds += team.run(2 * team.size(), team.size(), [](int64_t, int64_t) {});
     return seconds;
   };
   return probe;

@@ -24,6 +24,7 @@ public:
   int64_t size() const { return bytes; }
   uint8_t *data() const { return memory; }
   uint8_t *next(int64_t pieceBytes); // aligned to 4096
+  void rewind() { position = 0; }
 
 private:
   ProbeRegion() = default;
@@ -55,8 +56,10 @@ public:
   llvm::Expected<Probe> attentionChunk(KvFormat format, int64_t headDim);
   // Norm and gate on one thread (elements as vectorElements of the cost model counts them).
   llvm::Expected<Probe> vectorOperations();
-  // Plain reads of a working set.
-  Probe read(int threads, int64_t workingSetBytes);
+  // Plain reads of memory.
+  Probe read(int threads);
+  // Matrix times vector over a set of weights that is met again and again.
+  llvm::Expected<Probe> matvecSet(WeightFormat format, int64_t workingSetBytes);
   // One launch on all threads that does nothing.
   Probe launch();
 

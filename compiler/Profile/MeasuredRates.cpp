@@ -106,6 +106,8 @@ void applyCalibration(llvm::StringRef text, MachineModel &machine) {
     machine.vectorSeconds = calibration.vector_element_seconds().median();
   if (calibration.has_cold_row_seconds())
     machine.storageRowSeconds = calibration.cold_row_seconds().median() / rowPages;
+  if (calibration.has_warm_row_seconds())
+    machine.warmPageSeconds = calibration.warm_row_seconds().median() / rowPages;
   if (calibration.has_storage_bytes())
     machine.storageBytesPerSecond = calibration.storage_bytes().median();
   if (!spreads.empty()) {

@@ -38,10 +38,17 @@ static double arithmeticRate(const MachineModel &machine, WeightFormat format) {
   return 0;
 }
 
+// How much faster a working set is read than memory, because it stays in caches; 1 for 0, which is
+// more than they hold.
+static double cacheGain(const MachineModel &machine, double workingSet) {
+  if (workingSet <= 0 || machine.readBytesPerSecond <= 0)
+    return 1;
+  return std::max(1.0, readBandwidth(machine, workingSet) / machine.readBytesPerSecond);
+}
+
 static double streamRate(const MachineModel &machine, WeightFormat format, double workingSet) {
-  double bandwidth =
-      workingSet > 0 ? readBandwidth(machine, workingSet) : machine.readBytesPerSecond;
-  return bandwidth * bandwidthShare(machine, format);
+  return machine.readBytesPerSecond * bandwidthShare(machine, format) *
+         cacheGain(machine, workingSet);
 }
 
 double decodeSeconds(const MachineModel &machine, const TensorShape &tensor, WeightFormat format,
@@ -87,7 +94,7 @@ double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFo
 }
 
 double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
-                     KvFormat v, int64_t positions, bool derivedKeys) {
+                     KvFormat v, int64_t positions, bool derivedKeys, double workingSetBytes) {
   if (machine.readBytesPerSecond <= 0)
     return 0;
   double seconds = 0;
@@ -101,7 +108,8 @@ double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool 
       double memory = key && derived
                           ? 0
                           : rows * rowBytes(layer, format) /
-                                (machine.readBytesPerSecond * bandwidthShare(machine, format));
+                                (machine.readBytesPerSecond * bandwidthShare(machine, format) *
+                                 cacheGain(machine, workingSetBytes));
       // Half of the operations belong to K, half to V.
       double rate = machine.rates(format).attentionOperationsPerSecond, arithmetic = 0;
       if (rate > 0)
@@ -134,6 +142,11 @@ double barrierSeconds(const MachineModel &machine, const ModelShape &model) {
   return machine.barrierSeconds * double(decodeLaunches(model));
 }
 
+double storageSeconds(const MachineModel &machine, double pages, double coldShare) {
+  return pages *
+         (machine.storageRowSeconds * coldShare + machine.warmPageSeconds * (1 - coldShare));
+}
+
 static TimeEstimate decodeTerms(const MachineModel &machine, const ModelShape &model,
                                 const DecodeWork &work) {
   TimeEstimate estimate;
@@ -146,6 +159,10 @@ static TimeEstimate decodeTerms(const MachineModel &machine, const ModelShape &m
   for (size_t i = 0; i < model.tensors.size(); ++i)
     if (const TensorShape &tensor = model.tensors[i]; isRead(tensor))
       workingSet += double(packedBytes(work.formats[i], tensor.n, tensor.k)) * tensor.readFraction;
+  workingSet +=
+      double(std::min(work.positions, model.window)) *
+          kvBytesPerPosition(model, false, work.localK, work.localV) +
+      double(work.positions) * kvBytesPerPosition(model, true, work.globalK, work.globalV);
   // What waits for memory and what for arithmetic, the head apart: it is a decision of its own.
   double reading[2] = {}, computing[2] = {};
   for (size_t i = 0; i < model.tensors.size(); ++i) {
@@ -163,23 +180,29 @@ static TimeEstimate decodeTerms(const MachineModel &machine, const ModelShape &m
   estimate.add("head", reading[1], limitMemory);
   estimate.add("head", computing[1], limitArithmetic);
   estimate.add("kv_cache",
-               kvReadSeconds(machine, model, false, work.localK, work.localV, work.positions) +
-                   kvReadSeconds(machine, model, true, work.globalK, work.globalV, work.positions),
+               kvReadSeconds(machine, model, false, work.localK, work.localV, work.positions, false,
+                             workingSet) +
+                   kvReadSeconds(machine, model, true, work.globalK, work.globalV, work.positions,
+                                 false, workingSet),
                limitMemory);
   estimate.add("launches", barrierSeconds(machine, model), limitBarriers);
   double elements = 0;
   for (const LayerShape &layer : model.layers)
     elements += vectorElements(model, layer);
   estimate.add("layers", elements * machine.vectorSeconds, limitSmall);
-  estimate.add("storage", machine.storageRowSeconds * work.coldRows, limitStorage);
+  estimate.add("storage", storageSeconds(machine, work.storagePages, work.coldShare), limitStorage);
   return estimate;
 }
 
 TimeEstimate decodeTime(const MachineModel &machine, const ModelShape &model,
                         const DecodeWork &work) {
   TimeEstimate estimate = decodeTerms(machine, model, work);
-  estimate.low = decodeTerms(optimistic(machine), model, work).seconds();
-  estimate.high = decodeTerms(pessimistic(machine), model, work).seconds();
+  // Which rows are in memory depends on the text and on what else runs: all of them, or none.
+  DecodeWork best = work, worst = work;
+  best.coldShare = 0;
+  worst.coldShare = work.coldShare > 0 ? 1 : 0;
+  estimate.low = decodeTerms(optimistic(machine), model, best).seconds();
+  estimate.high = decodeTerms(pessimistic(machine), model, worst).seconds();
   return estimate;
 }
 

@@ -28,7 +28,8 @@ bool isArithmeticBound(const MachineModel &machine, WeightFormat format,
 double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFormat v,
                           bool derivedKeys = false);
 double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
-                     KvFormat v, int64_t positions, bool derivedKeys = false);
+                     KvFormat v, int64_t positions, bool derivedKeys = false,
+                     double workingSetBytes = 0);
 
 // Elements that norms, gates, rotations and rounding of one token visit in a layer.
 double vectorElements(const ModelShape &model, const LayerShape &layer);
@@ -39,13 +40,19 @@ double vectorElements(const ModelShape &model, const LayerShape &layer);
 int64_t decodeLaunches(const ModelShape &model);
 double barrierSeconds(const MachineModel &machine, const ModelShape &model);
 
+// Rows of words that texts use often stay in the page cache: most of all (devices.md 5, a planning
+// rule).
+constexpr double usualColdShare = 0.1;
+double storageSeconds(const MachineModel &machine, double pages, double coldShare);
+
 // One decoded token of a plan.
 struct DecodeWork {
   std::span<const WeightFormat> formats; // one for each of model.tensors
   KvFormat localK = KvFormat::F16, localV = KvFormat::F16;
   KvFormat globalK = KvFormat::F16, globalV = KvFormat::F16;
-  int64_t positions = 1; // that the token sees
-  double coldRows = 0;   // pages of 4 KiB of table rows that are read from storage
+  int64_t positions = 1;             // that the token sees
+  double storagePages = 0;           // of 4 KiB, of table rows that are fetched from storage
+  double coldShare = usualColdShare; // of them, that are not in the page cache
 };
 TimeEstimate decodeTime(const MachineModel &machine, const ModelShape &model,
                         const DecodeWork &work);

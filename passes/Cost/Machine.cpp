@@ -31,6 +31,7 @@ static MachineModel moved(const MachineModel &machine, int direction) {
   m.vectorSeconds /= arithmetic;
   m.barrierSeconds /= launches;
   m.storageRowSeconds /= storage;
+  m.warmPageSeconds /= launches;
   m.storageBytesPerSecond *= storage;
   return m;
 }

@@ -50,6 +50,7 @@ struct MachineModel {
   double vectorSeconds = 0;
   double threads = 1;
   double storageRowSeconds = 150e-6; // one cold row of a table (devices.md 2.8, UFS 3.1)
+  double warmPageSeconds = 1e-6;     // one page of a row that is in the page cache
   double storageBytesPerSecond = 0;  // sequential reads
 
   // Share of the arithmetic peak and of the bandwidth that is left after minutes (heat): 1 unless

@@ -92,15 +92,18 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
                limitSmall);
   // About twice the launches of a decoded token: operations that one row does in passing take one.
   estimate.add("launches", 2 * chunks * barrierSeconds(machine, model), limitBarriers);
-  estimate.add("storage", machine.storageRowSeconds * work.coldPages, limitStorage);
+  estimate.add("storage", storageSeconds(machine, work.storagePages, work.coldShare), limitStorage);
   return estimate;
 }
 
 TimeEstimate prefillTime(const MachineModel &machine, const ModelShape &model,
                          const PrefillWork &work) {
   TimeEstimate estimate = prefillTerms(machine, model, work);
-  estimate.low = prefillTerms(optimistic(machine), model, work).seconds();
-  estimate.high = prefillTerms(pessimistic(machine), model, work).seconds();
+  PrefillWork best = work, worst = work;
+  best.coldShare = 0;
+  worst.coldShare = work.coldShare > 0 ? 1 : 0;
+  estimate.low = prefillTerms(optimistic(machine), model, best).seconds();
+  estimate.high = prefillTerms(pessimistic(machine), model, worst).seconds();
   return estimate;
 }
 

@@ -13,9 +13,10 @@ struct PrefillWork {
   std::span<const WeightFormat> formats; // one for each of model.tensors
   KvFormat localK = KvFormat::F16, localV = KvFormat::F16;
   KvFormat globalK = KvFormat::F16, globalV = KvFormat::F16;
-  int64_t chunk = 128;  // tokens that are done at once
-  int64_t tokens = 512; // of the prompt
-  double coldPages = 0; // of 4 KiB of table rows that are read from storage for the whole prompt
+  int64_t chunk = 128;     // tokens that are done at once
+  int64_t tokens = 512;    // of the prompt
+  double storagePages = 0; // of 4 KiB, of table rows that the whole prompt fetches from storage
+  double coldShare = usualColdShare; // of them, that are not in the page cache
 };
 
 // "products", "weights" (where reading them takes longer), "attention", "layers" (norms, gates,

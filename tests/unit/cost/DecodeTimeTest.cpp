@@ -84,7 +84,7 @@ TEST(DecodeTime, MeasuredRatesReplaceGeneralOnes) {
   machine.weightRates[size_t(WeightFormat::W4)].cachedBytesPerSecond = 60e9;
   EXPECT_NEAR(decodeSeconds(machine, tensor, WeightFormat::W4, bytes), double(bytes) / 7e9, 1e-9);
   // What stays in a cache is read faster.
-  machine.readCurve = {{1e6, 40e9}, {1e9, 10e9}};
+  machine.readCurve = {{1e6, 40e9}, {1e9, 10e9}}; // four times as fast: 28 GB/s
   EXPECT_NEAR(decodeSeconds(machine, tensor, WeightFormat::W4, bytes, 1e6), double(bytes) / 28e9,
               1e-9);
   EXPECT_NEAR(readBandwidth(machine, 31.6228e6), 20e9, 1e6);
