@@ -28,8 +28,8 @@ llvm::Expected<std::unique_ptr<ProbeRegion>> ProbeRegion::create(int64_t bytes) 
       mmap(nullptr, size_t(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     return llvm::createStringError("no memory for a region of " + llvm::Twine(bytes) + " bytes");
-  // The runtime asks for the same on weights that it maps.
-  madvise(memory, size_t(bytes), MADV_HUGEPAGE);
+  // Weights are mapped from a file, in small pages.
+  madvise(memory, size_t(bytes), MADV_NOHUGEPAGE);
   std::unique_ptr<ProbeRegion> region(new ProbeRegion);
   region->memory = static_cast<uint8_t *>(memory);
   region->bytes = bytes;
@@ -64,9 +64,8 @@ uint8_t *KernelProbes::scratch(int64_t bytes) {
   return start;
 }
 
-llvm::Expected<Probe> KernelProbes::product(WeightFormat format, int64_t rows, int64_t n,
+llvm::Expected<Probe> KernelProbes::product(WeightFormat format, int64_t rows, int64_t n, int64_t k,
                                             bool cached) {
-  constexpr int64_t k = probeInputs;
   int64_t weightBytes = packedBytes(format, n, k);
   std::string name(gcompile::name(format)), w = "memref<" + text(weightBytes) + "xi8>",
                                             y = floats(rows, n);
@@ -127,11 +126,24 @@ llvm::Expected<Probe> KernelProbes::matvec(WeightFormat format, bool cached) {
   // In cache: half a megabyte of weights for each thread, whatever the format.
   int64_t panel = panelBytes(format, probeInputs);
   int64_t panels = std::max<int64_t>(1, (512 << 10) / panel) * team.size();
-  return product(format, 1, cached ? panels * panelRows : probeOutputs, cached);
+  if (cached)
+    return product(format, 1, panels * panelRows, probeInputs, true);
+  // Up and down in turns, as layers have them.
+  llvm::Expected<Probe> up = product(format, 1, probeOutputs, probeInputs, false);
+  if (!up)
+    return up;
+  llvm::Expected<Probe> down = product(format, 1, probeInputs, probeOutputs, false);
+  if (!down)
+    return down;
+  Probe both;
+  both.name = up->name;
+  both.amount = up->amount + down->amount;
+  both.seconds = [first = up->seconds, second = down->seconds] { return first() + second(); };
+  return both;
 }
 
 llvm::Expected<Probe> KernelProbes::matmul(WeightFormat format) {
-  return product(format, probeChunk, 512 * team.size(), true);
+  return product(format, probeChunk, 512 * team.size(), probeInputs, true);
 }
 
 llvm::Expected<Probe> KernelProbes::attention(KvFormat format, int64_t headDim, int64_t rowCount,
@@ -252,7 +264,7 @@ llvm::Expected<Probe> KernelProbes::matvecSet(WeightFormat format, int64_t worki
   constexpr int64_t outputs = 512;
   int64_t piece = (packedBytes(format, outputs, probeInputs) + 4095) / 4096 * 4096;
   int64_t pieces = std::max<int64_t>(1, workingSetBytes / piece);
-  llvm::Expected<Probe> one = product(format, 1, outputs, false);
+  llvm::Expected<Probe> one = product(format, 1, outputs, probeInputs, false);
   if (!one)
     return one;
   Probe probe;

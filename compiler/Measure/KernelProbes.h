@@ -65,7 +65,8 @@ public:
 
 private:
   uint8_t *scratch(int64_t bytes); // lives as long as this object; filled
-  llvm::Expected<Probe> product(WeightFormat format, int64_t rows, int64_t outputs, bool cached);
+  llvm::Expected<Probe> product(WeightFormat format, int64_t rows, int64_t outputs, int64_t inputs,
+                                bool cached);
   llvm::Expected<Probe> attention(KvFormat format, int64_t headDim, int64_t rows, int64_t positions,
                                   bool cached);
 
