@@ -287,7 +287,7 @@ llvm::Expected<Probe> KernelProbes::matvecSet(WeightFormat format, int64_t worki
 Probe KernelProbes::launch() {
   Probe probe;
   probe.name = "launch";
-  constexpr int repeats = 500;
+  constexpr int repeats = 50; // short: a disturbed sample is lost
   probe.amount = repeats;
   probe.seconds = [this] {
     double seconds = 0;

@@ -9,6 +9,7 @@ another hour. Prints one row a plan, as it is measured, and the whole table at t
   python3 tests/benchmarks/prediction.py --build build/release [--only tiny] [--rounds 3] [--realtime] [--artifacts FOLDER] [--csv FILE]
 
 --realtime runs what is measured before everything else on the machine (chrt, needs rights): others wait for it, so use it in short runs only.
+Nothing else may run so: threads that spin for each other on fewer processors than threads never end at that priority.
 --artifacts FOLDER uses NAME.gpk from there where it exists and keeps it, and waits for nothing; without it everything is compiled here.
 """
 import argparse

@@ -35,13 +35,14 @@ def plan(target, **options):
 mine = plan(profile)
 report.check("--target takes the file", "predicted" in mine and mine["predicted"]["decode_tokens_per_second"] > 0 and mine["predicted"]["prefill_tokens_per_second"] > 0, mine.get("failed", ""))
 
-# A saved calibration, with every rate ten times as fast: predictions follow, decisions stay.
+# A saved calibration of an absurdly fast machine: predictions follow, decisions stay. Nothing that was measured is left in it, so no load of this machine matters.
 processor = re.search(r'processor: "(.*)"', text).group(1)
 report.check("the calibration names the processor", processor != "")
 before = plan("host", env=environment)
 os.makedirs(os.path.join(cache, "gcompile"))
 saved = os.path.join(cache, "gcompile", "calibration.textproto")
 faster = re.sub(r"(_bytes|bytes|_operations) {\n( *)median: (\S+)", lambda m: f"{m.group(1)} {{\n{m.group(2)}median: {1e15:.0f}", text)
+faster = re.sub(r"_seconds {\n( *)median: (\S+)", lambda m: f"_seconds {{\n{m.group(1)}median: 1e-12", faster)
 open(saved, "w").write(faster)
 after = plan("host", env=environment)
 report.check("predictions for the host use the saved calibration", after["predicted"]["decode_tokens_per_second"] > 10 * before["predicted"]["decode_tokens_per_second"],
