@@ -34,6 +34,8 @@ private:
     return gemma::LinearOp::create(builder, loc, activations(width), x, weight);
   }
   Value linear(Value x, TensorRole role, int64_t layer, int64_t width) {
+    if (output.kind == ModuleOutput::LinearInput && output.role == role && output.layer == layer)
+      observed = x;
     int64_t columns = cast<ShapedType>(x.getType()).getDimSize(1);
     return linear(x, weight(role, layer, {width, columns}), width);
   }
@@ -75,6 +77,7 @@ private:
   std::map<std::string, FlatSymbolRefAttr>
       sharedWeights; // embedding, table and vectors used by every layer
   Value tokens;
+  Value observed; // the linear input that was asked for
 };
 
 FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape,
@@ -237,19 +240,34 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
   symbolPoint = builder.saveInsertionPoint();
 
   builder.setInsertionPointToEnd(module->getBody());
-  bool hidden = output.kind == ModuleOutput::HiddenState;
-  int64_t width = hidden ? config.hidden : config.vocabulary;
   auto tokensType = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-  auto forward = func::FuncOp::create(builder, loc, "forward",
-                                      builder.getFunctionType({tokensType}, {activations(width)}));
+  auto forward =
+      func::FuncOp::create(builder, loc, "forward", builder.getFunctionType({tokensType}, {}));
   forward->setAttr(gemma::programAttrName, builder.getStringAttr("forward"));
   builder.setInsertionPointToEnd(forward.addEntryBlock());
   tokens = forward.getArgument(0);
 
   FlatSymbolRefAttr table = weight(TensorRole::Embedding, -1, {config.vocabulary, config.hidden});
   Value embedded = embed(table, 0, config.hidden, std::sqrt((double)config.hidden));
-  Value x = hiddenState(embedded, embedded, hidden ? output.afterLayer : config.layerCount() + 1);
-  func::ReturnOp::create(builder, loc, hidden ? x : logits(x, table));
+  Value result;
+  if (output.kind == ModuleOutput::LinearInput && output.layer >= 0) {
+    hiddenState(embedded, embedded, output.layer + 1);
+    result = observed;
+  } else if (output.kind == ModuleOutput::LinearInput) {
+    bool head = output.role == TensorRole::Embedding;
+    result = head ? hiddenState(embedded, embedded, config.layerCount() + 1) : embedded;
+  } else if (output.kind == ModuleOutput::HiddenState) {
+    result = hiddenState(embedded, embedded, output.afterLayer);
+  } else {
+    result = logits(hiddenState(embedded, embedded, config.layerCount() + 1), table);
+  }
+  if (!result)
+    return {};
+  // A program returns a value that nothing else uses; (x + x) / 2 is x.
+  if (output.kind == ModuleOutput::LinearInput)
+    result = add(result, result, 0.5);
+  forward.setFunctionType(builder.getFunctionType({tokensType}, {result.getType()}));
+  func::ReturnOp::create(builder, loc, result);
   return module;
 }
 
@@ -263,6 +281,8 @@ llvm::Expected<OwningOpRef<ModuleOp>> buildGemmaModule(const ModelConfig &config
   if (!config.tiedEmbedding)
     return refuse("has an output head of its own, which is not built yet");
   OwningOpRef<ModuleOp> module = ModuleBuilder(config, context, output).build();
+  if (!module)
+    return refuse("has no linear layer " + canonicalTensorName(output.role, output.layer));
   if (failed(verify(*module)))
     return refuse("gives an invalid module (a bug in the importer)");
   return module;

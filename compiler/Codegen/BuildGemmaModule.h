@@ -2,6 +2,7 @@
 // `forward` program. Values are never read.
 #pragma once
 
+#include "compiler/Import/Gemma4Tensors.h"
 #include "compiler/Import/ModelConfig.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -9,12 +10,15 @@
 
 namespace gcompile {
 
-// What `forward` returns. Hidden states are for tests that compare layer by layer: the stream after
-// the embedding (0), after layer i (i), or after the final norm (layers + 1, which is what the
-// reference library calls its last hidden state).
+// What `forward` returns, other than logits, for those who look inside. Hidden states: the stream
+// after the embedding (0), after layer i (i), or after the final norm (layers + 1, which is what
+// the reference library calls its last hidden state). Linear inputs: the values that the linear
+// layer of one tensor multiplies; the model is computed only as far as that.
 struct ModuleOutput {
-  enum Kind { Logits, HiddenState } kind = Logits;
+  enum Kind { Logits, HiddenState, LinearInput } kind = Logits;
   int64_t afterLayer = 0;
+  TensorRole role = TensorRole::Embedding; // LinearInput; Embedding: the head
+  int64_t layer = -1;                      // LinearInput
 };
 
 // An error when the architecture has parts that are not implemented yet (a head of its own).

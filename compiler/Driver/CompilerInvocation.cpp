@@ -44,7 +44,8 @@ static const CommandInfo commands[] = {
     {Command::Targets, "targets", "[NAME]", "known devices and where their figures come from", 0,
      1},
     {Command::Inspect, "inspect", "FILE", "what a checkpoint, plan or artifact holds", 1, 1},
-    {Command::Verify, "verify", "FILE.gpk", "read every byte of an artifact and check it", 1, 1},
+    {Command::Verify, "verify", "FILE.gpk [--model PATH --text FILE]",
+     "read every byte of an artifact and check it; KL to the original model", 1, 1},
     {Command::Why, "why", "FILE TENSOR", "why a tensor has its format", 2, 2},
     {Command::Pareto, "pareto", "--target NAME [--model PATH|PRESET] [--points N] [-o FILE]",
      "the front: the best that each number of bytes buys, with its speed", 0, 0},
@@ -161,6 +162,17 @@ static llvm::Error applyMinDecode(CompilerInvocation &invocation, llvm::StringRe
   return llvm::Error::success();
 }
 
+static llvm::Error applySensitivity(CompilerInvocation &invocation, llvm::StringRef value) {
+  if (value == "measure")
+    invocation.sensitivity = QualityBasis::Sensitivities;
+  else if (std::optional<QualityBasis> basis = parseQualityBasis(std::string_view(value));
+           basis && *basis != QualityBasis::Sensitivities)
+    invocation.sensitivity = basis;
+  else
+    return bad("--sensitivity", value, "measure, calibration, weights or prior");
+  return llvm::Error::success();
+}
+
 static Apply text(std::string CompilerInvocation::*member, const char *flag) {
   return [=](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
     if (value.empty())
@@ -243,12 +255,18 @@ static const std::vector<Flag> &flags() {
          invocation.syntheticSeed = number;
          return llvm::Error::success();
        }},
-      {"--calibration", "FILE", "text to measure sensitivities on (comes later)",
+      {"--calibration", "FILE",
+       "text like that which the model is for: what formats cost is measured on it, once",
        text(&CompilerInvocation::calibration, "--calibration")},
       {"--seconds", "N", "calibrate: time for sampling (default 15)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
          return integer("--seconds", value, 0, 600, invocation.calibrationSeconds);
        }},
+      {"--sensitivity", "measure|calibration|weights|prior",
+       "what expected quality rests on (default measure with --calibration, else weights)",
+       applySensitivity},
+      {"--text", "FILE", "verify: text to measure the KL to --model on",
+       text(&CompilerInvocation::text, "--text")},
       {"--jobs", "N", "threads of the compiler (default: one a core)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
          return integer("--jobs", value, 1, 1024, invocation.jobs);

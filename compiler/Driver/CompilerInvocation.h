@@ -57,6 +57,8 @@ struct CompilerInvocation {
   std::vector<FormatRule> weightFormats;
   std::optional<KvFormat> localKv, globalKv;
   std::string calibration, planFile, report;
+  std::string text;                        // verify: what the KL is measured on
+  std::optional<QualityBasis> sensitivity; // absent: the deepest that the other flags allow
   EmitKind emit = EmitKind::Artifact;
   std::optional<uint64_t> syntheticSeed;
   int64_t jobs = 0;     // 0: one a core

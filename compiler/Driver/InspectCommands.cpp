@@ -3,6 +3,7 @@
 #include "compiler/Driver/CommandLine.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/ModelShape.h"
+#include "compiler/Driver/VerifyQuality.h"
 #include "compiler/Driver/WriteReport.h"
 #include "compiler/Import/ImportModel.h"
 #include "compiler/Plan/PlanReport.h"
@@ -146,8 +147,39 @@ ExitCode runInspect(const CommandContext &context) {
   return ExitCode::Done;
 }
 
+static void addDivergence(llvm::json::Object &object, const Divergence &divergence) {
+  object["kl"] = divergence.mean;
+  object["kl_standard_error"] = divergence.standardError;
+  object["kl_p99"] = divergence.p99;
+  object["kl_p999"] = divergence.p999;
+  object["kl_worst"] = divergence.worst;
+  object["top1_agreement"] = divergence.top1Agreement;
+  object["positions"] = divergence.positions;
+  object["perplexity"] = divergence.perplexity;
+  object["reference_perplexity"] = divergence.referencePerplexity;
+}
+
+static void printDivergence(const Divergence &divergence, const Plan &plan) {
+  llvm::outs() << llvm::formatv(
+      "  KL to the original {0:f5} ± {1:f5} nats per token over {2} positions (99 %: {3:f4}, "
+      "99.9 %: {4:f4}, worst {5:f3})\n",
+      divergence.mean, divergence.standardError, divergence.positions, divergence.p99,
+      divergence.p999, divergence.worst);
+  if (plan.predicted.kl > 0)
+    llvm::outs() << llvm::formatv("  the plan expected {0:f5}, between {1:f5} and {2:f5} ({3})\n",
+                                  plan.predicted.kl, plan.predicted.klLow, plan.predicted.klHigh,
+                                  name(plan.predicted.klBasis));
+  llvm::outs() << llvm::formatv(
+      "  same most likely token {0:f2} %, perplexity {1:f3} (original {2:f3})\n",
+      100 * divergence.top1Agreement, divergence.perplexity, divergence.referencePerplexity);
+}
+
 ExitCode runVerify(const CommandContext &context) {
-  const std::string &path = context.invocation.arguments.front();
+  const CompilerInvocation &options = context.invocation;
+  const std::string &path = options.arguments.front();
+  if (options.model.empty() != options.text.empty())
+    return failWith(ExitCode::BadFlags, "verify measures the KL to the original with both --model "
+                                        "PATH and --text FILE");
   if (kindOf(path) != FileKind::Artifact)
     return failWith(ExitCode::BadInput, "'" + path + "' is no artifact");
   llvm::Expected<std::unique_ptr<ArtifactFile>> file = ArtifactFile::open(path);
@@ -155,10 +187,27 @@ ExitCode runVerify(const CommandContext &context) {
     return failWith(ExitCode::BadInput, file.takeError());
   if (llvm::Error error = (*file)->verify())
     return failWith(ExitCode::BadInput, std::move(error));
-  if (context.invocation.json)
-    printJson(llvm::json::Object{{"intact", true}, {"bytes", int64_t((*file)->fileBytes())}});
-  else
-    llvm::outs() << path << ": intact, " << humanBytes(int64_t((*file)->fileBytes())) << "\n";
+  std::optional<Divergence> divergence;
+  if (!options.text.empty()) {
+    llvm::Expected<Divergence> measured = klToOriginal(path, options);
+    if (!measured)
+      return failWith(ExitCode::BadInput, measured.takeError());
+    divergence = *measured;
+  }
+  llvm::json::Object object{{"intact", true}, {"bytes", int64_t((*file)->fileBytes())}};
+  if (options.json) {
+    if (divergence)
+      addDivergence(object, *divergence);
+    printJson(std::move(object));
+    return ExitCode::Done;
+  }
+  llvm::outs() << path << ": intact, " << humanBytes(int64_t((*file)->fileBytes())) << "\n";
+  if (divergence) {
+    llvm::Expected<Plan> plan = loadPlan(path);
+    if (!plan)
+      return failWith(ExitCode::BadInput, plan.takeError());
+    printDivergence(*divergence, *plan);
+  }
   return ExitCode::Done;
 }
 

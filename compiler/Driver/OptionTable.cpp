@@ -60,7 +60,8 @@ class Builder {
 public:
   Builder(const PlanRequest &request, const ProgramChoice &choice)
       : request(request), model(*request.model), choice(choice), options(*request.options),
-        machine(pricingMachine(*request.profile)) {
+        machine(pricingMachine(*request.profile)),
+        quality(request.quality ? request.quality : std::make_shared<QualityModel>(model)) {
     // Asked for a speed on this machine: priced by what was measured on it.
     if (options.minDecode > 0) {
       MachineModel measured = machineModel(*request.profile);
@@ -105,17 +106,7 @@ private:
   }
 
   double lossOf(const TensorShape &tensor, WeightFormat format) const {
-    auto found = request.sourceFormats.find(tensor.name);
-    WeightFormat source = found == request.sourceFormats.end() ? WeightFormat::BF16 : found->second;
-    std::optional<double> error;
-    if (request.measuredError)
-      error = request.measuredError(tensor, format);
-    if (!error)
-      error = weightErrorPrior(format, tensor.k, source);
-    // Tables are read by row: their values are never multiplied by rounded activations.
-    if (tensor.role != "per_layer_table")
-      *error += activationErrorPrior(format);
-    return *error * sensitivity(model, tensor);
+    return quality->damage(tensor, format);
   }
 
   void addTensor(const TensorShape &tensor) {
@@ -171,7 +162,7 @@ private:
       double seconds = kvReadSeconds(machine, model, global, format, format,
                                      std::max<int64_t>(choice.shape.context / 2, 1));
       choices.push_back({std::string(name(format)), bytes.total(),
-                         kvErrorPrior(format) * kvSensitivity(model, global), seconds,
+                         quality->kvDamage(global, format), seconds,
                          !fixedFormat || *fixedFormat == format, 0});
     }
   }
@@ -212,6 +203,7 @@ private:
   const ProgramChoice &choice;
   const CompilerInvocation &options;
   MachineModel machine;
+  std::shared_ptr<const QualityModel> quality;
   std::vector<std::optional<WeightFormat>> fixed;
   PricedModel priced;
 };

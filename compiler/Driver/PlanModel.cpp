@@ -172,11 +172,13 @@ private:
     MachineModel machine = machineModel(*request.profile);
     plan.predicted.measured = request.profile->name == "host";
     predictSpeed(plan, model, machine);
-    QualityEstimate quality = qualityOf(evaluate(problem, solution).loss);
+    double damage = evaluate(problem, solution).loss;
+    QualityEstimate quality =
+        request.quality ? request.quality->estimate(damage) : QualityModel(model).estimate(damage);
     plan.predicted.kl = quality.kl;
     plan.predicted.klLow = quality.low;
     plan.predicted.klHigh = quality.high;
-    plan.predicted.klBasis = request.measuredError ? QualityBasis::Weights : QualityBasis::Prior;
+    plan.predicted.klBasis = quality.basis;
   }
 
   const PlanRequest &request;

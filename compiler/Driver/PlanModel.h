@@ -9,6 +9,7 @@
 #include "compiler/Plan/Plan.h"
 #include "compiler/Profile/DeviceProfile.h"
 #include "passes/Cost/ModelShape.h"
+#include "passes/Cost/QualityModel.h"
 
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
@@ -33,10 +34,8 @@ struct PlanRequest {
   const CompilerInvocation *options = nullptr;
   int64_t maxPositions = 0;
   int64_t tokenizerBytes = 0; // of its section in the artifact; 0: none
-  // Format in which a tensor lies in the checkpoint, by canonical name; absent: bf16.
-  llvm::StringMap<WeightFormat> sourceFormats;
-  // Relative squared error of a format on the weights themselves; empty function: priors.
-  std::function<std::optional<double>(const TensorShape &, WeightFormat)> measuredError;
+  // What formats cost this model; null: priors, which know its shapes alone.
+  std::shared_ptr<const QualityModel> quality;
   std::optional<ExactSizes> exact;
 };
 

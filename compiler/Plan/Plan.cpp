@@ -42,26 +42,4 @@ std::optional<Objective> parseObjective(std::string_view text) {
   return std::nullopt;
 }
 
-std::string_view name(QualityBasis basis) {
-  switch (basis) {
-  case QualityBasis::Prior:
-    return "prior";
-  case QualityBasis::Weights:
-    return "weights";
-  case QualityBasis::Calibration:
-    return "calibration";
-  case QualityBasis::Sensitivities:
-    return "sensitivities";
-  }
-  return "prior";
-}
-
-std::optional<QualityBasis> parseQualityBasis(std::string_view text) {
-  for (QualityBasis value : {QualityBasis::Prior, QualityBasis::Weights, QualityBasis::Calibration,
-                             QualityBasis::Sensitivities})
-    if (name(value) == text)
-      return value;
-  return std::nullopt;
-}
-
 } // namespace gcompile

@@ -7,6 +7,7 @@
 
 #include "ir/Format/Format.h"
 #include "passes/Cost/MemoryModel.h"
+#include "passes/Cost/QualityModel.h"
 
 #include <cstdint>
 #include <map>
@@ -65,13 +66,6 @@ struct TimePart {
   std::string term; // "weights", "kv cache", "storage rows", "barriers"
   double seconds = 0;
 };
-
-// What the expected KL rests on, from unsure to sure: published averages for formats and roles, the
-// error of each format on the weights themselves, errors weighted by activations of a calibration
-// text, or the KL measured on the model.
-enum class QualityBasis : uint8_t { Prior, Weights, Calibration, Sensitivities };
-std::string_view name(QualityBasis basis);
-std::optional<QualityBasis> parseQualityBasis(std::string_view name);
 
 // Estimates; each speed names what bounds it.
 struct Predictions {

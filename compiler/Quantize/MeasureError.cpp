@@ -1,5 +1,6 @@
 // One task per tensor; sums run over its rows in order.
 #include "compiler/Quantize/MeasureError.h"
+#include "compiler/Quantize/RoundTrip.h"
 #include "ir/Format/Pack.h"
 
 #include "llvm/ADT/Twine.h"
@@ -16,6 +17,19 @@ using namespace llvm;
 namespace gcompile {
 namespace {
 
+PackError weightedError(WeightFormat format, ArrayRef<float> row, ArrayRef<double> moments,
+                        std::vector<float> &decoded) {
+  decoded.resize(row.size());
+  roundTripRow(format, int64_t(row.size()), row.data(), decoded.data());
+  PackError error;
+  for (size_t i = 0; i < row.size(); ++i) {
+    double x = row[i], difference = x - double(decoded[i]);
+    error.squaredError += moments[i] * difference * difference;
+    error.squaredSum += moments[i] * x * x;
+  }
+  return error;
+}
+
 Expected<std::vector<double>> measure(const Checkpoint &checkpoint, const MeasureItem &item,
                                       const MeasureOptions &options) {
   const TensorInfo &tensor = *item.tensor;
@@ -24,18 +38,28 @@ Expected<std::vector<double>> measure(const Checkpoint &checkpoint, const Measur
     return createStringError(inconvertibleErrorCode(),
                              "tensor '" + tensor.name + "' has " + Twine(columns) +
                                  " columns, which " + Twine(item.slices) + " slices do not divide");
+  if (item.inputMoments && (item.slices != 1 || int64_t(item.inputMoments->size()) != columns))
+    return createStringError(inconvertibleErrorCode(),
+                             "tensor '" + tensor.name + "' has " + Twine(columns) +
+                                 " columns, its inputs were observed for " +
+                                 Twine(item.inputMoments->size()));
   int64_t sliceColumns = columns / item.slices;
   std::vector<PackError> sums(item.formats.size());
-  std::vector<float> row(columns);
+  std::vector<float> row(columns), decoded;
   for (int64_t index : sampledRows(tensor.rows(), options.sampleRows)) {
     if (options.cancel && options.cancel->load(std::memory_order_relaxed))
       return createStringError(inconvertibleErrorCode(), "interrupted while formats were measured");
     if (Error error = checkpoint.readRowsAsFloat(tensor, index, 1, row))
       return std::move(error);
-    for (size_t format = 0; format < item.formats.size(); ++format)
+    for (size_t format = 0; format < item.formats.size(); ++format) {
+      if (item.inputMoments) {
+        sums[format] += weightedError(item.formats[format], row, *item.inputMoments, decoded);
+        continue;
+      }
       for (int64_t slice = 0; slice < item.slices; ++slice)
         sums[format] +=
             measureRow(item.formats[format], sliceColumns, row.data() + slice * sliceColumns);
+    }
   }
   std::vector<double> result;
   for (const PackError &sum : sums)

@@ -1,5 +1,7 @@
 // What each format would cost a tensor: the relative squared error Σ(x − decoded)² / Σx² over a
-// sample of its rows, for the planner's option table. The sample is a function of the shape alone
+// sample of its rows, for the planner's option table. With the mean squares h of the layer's inputs
+// it is Σ h(x − decoded)² / Σ h·x²: the error of the layer's output, as far as inputs are
+// uncorrelated. The sample is a function of the shape alone
 // (evenly spread rows), so plans do not depend on threads or time.
 #pragma once
 
@@ -19,6 +21,8 @@ struct MeasureItem {
   const TensorInfo *tensor = nullptr;
   std::vector<WeightFormat> formats;
   int64_t slices = 1; // row tables: pieces of a row that have a scale of their own
+  // Mean of the squared input of each column (compiler/Measure/ObserveInputs.h); null: all alike.
+  const std::vector<double> *inputMoments = nullptr;
 };
 
 struct MeasureOptions {

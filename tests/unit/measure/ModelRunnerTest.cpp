@@ -1,5 +1,5 @@
 // Temporary files go away, and what cannot be opened is one clear line. What a runner computes is
-// tested with compiled models (ReferenceModelTest.cpp).
+// tested with compiled models (ProbeModelTest.cpp).
 #include "compiler/Measure/ModelRunner.h"
 
 #include "llvm/Support/FileSystem.h"

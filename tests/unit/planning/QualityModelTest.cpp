@@ -1,4 +1,4 @@
-// The quality model: monotony, and a check of its prior.
+// The quality model: monotony, a check of its prior, and the link from damage to KL.
 #include "passes/Cost/QualityModel.h"
 #include "passes/Cost/MemoryModel.h"
 
@@ -67,6 +67,126 @@ TEST(QualityModel, SensitivitiesSumToTheTotal) {
   for (const TensorShape &tensor : model.tensors)
     sum += sensitivity(model, tensor);
   EXPECT_NEAR(sum, totalSensitivity, 1e-9);
+}
+
+ModelShape oneTensor() {
+  ModelShape model;
+  model.layers.push_back({true, true, 1, 64, 128});
+  model.tensors.push_back({"t", "up", 0, 128, 64});
+  return model;
+}
+
+TEST(KlLink, FindsThePowerLawThatPlansFollow) {
+  std::vector<WholePlan> plans;
+  for (double damage : {0.001, 0.004, 0.02, 0.1, 0.3, 1.0, 2.0})
+    plans.push_back({damage, 1.5 * std::pow(damage, 1.1)});
+  KlLink link = fitKlLink(plans);
+  for (double damage : {0.002, 0.05, 0.7})
+    EXPECT_NEAR(link.kl(damage), 1.5 * std::pow(damage, 1.1), 1e-9);
+  EXPECT_NEAR(link.deviation, 0, 1e-9);
+  EXPECT_EQ(link.plans, 7);
+  // Outside of what was seen: on along the line, and less sure.
+  EXPECT_NEAR(link.kl(1e-4), 1.5 * std::pow(1e-4, 1.1), 1e-9);
+  EXPECT_GT(link.intervalFactor(1e-4), link.intervalFactor(1e-3));
+  EXPECT_EQ(link.kl(0), 0);
+}
+
+TEST(KlLink, BendsWhereTheDataDoAndStaysIncreasing) {
+  std::vector<WholePlan> plans;
+  for (double x = -6; x <= 0.01; x += 0.5)
+    plans.push_back({std::exp(x), std::exp(0.2 + 1.05 * x + 0.03 * x * x)});
+  KlLink link = fitKlLink(plans);
+  EXPECT_NEAR(link.curvature, 0.03, 1e-9);
+  EXPECT_NEAR(link.kl(0.1),
+              std::exp(0.2 + 1.05 * std::log(0.1) + 0.03 * std::pow(std::log(0.1), 2)), 1e-9);
+  double last = 0;
+  for (double x = -12; x < 4; x += 0.1) {
+    EXPECT_GT(link.kl(std::exp(x)), last);
+    last = link.kl(std::exp(x));
+  }
+}
+
+TEST(KlLink, IntervalHoldsNineOfTenDraws) {
+  // ln KL scatters by 0.3 around a line: with textDeviation beside it at least 90 % fall inside.
+  uint64_t state = 42;
+  auto normal = [&] {
+    double sum = -6;
+    for (int i = 0; i < 12; ++i) {
+      state = state * 6364136223846793005ull + 1442695040888963407ull;
+      sum += double(state >> 11) / double(1ull << 53);
+    }
+    return sum;
+  };
+  int inside = 0, all = 0;
+  for (int trial = 0; trial < 200; ++trial) {
+    std::vector<WholePlan> plans;
+    for (int i = 0; i < 16; ++i) {
+      double x = -6.0 + 0.4 * i;
+      plans.push_back({std::exp(x), std::exp(x + 0.3 * normal())});
+    }
+    KlLink link = fitKlLink(plans);
+    for (int i = 0; i < 20; ++i, ++all) {
+      double x = -6.0 + 0.3 * i, kl = std::exp(x + 0.3 * normal()),
+             factor = link.intervalFactor(std::exp(x));
+      double guess = link.kl(std::exp(x));
+      inside += guess / factor <= kl && kl <= guess * factor;
+    }
+  }
+  EXPECT_GE(double(inside) / all, 0.90);
+  EXPECT_LE(double(inside) / all, 0.99); // and it is no wider than it has to be
+}
+
+TEST(KlLink, FewPlansGiveAWideLineOfSlopeOne) {
+  std::vector<WholePlan> plans = {{0.1, 0.2}, {0.11, 0.22}};
+  KlLink link = fitKlLink(plans);
+  EXPECT_NEAR(link.kl(0.05), 0.1, 1e-9);
+  EXPECT_GE(link.intervalFactor(0.1), 2);
+  EXPECT_EQ(fitKlLink({}).kl(0.3), 0.3);
+}
+
+TEST(QualityModel, DamagesLieBetweenWhatWasMeasured) {
+  ModelShape model = oneTensor();
+  QualityModel quality(model);
+  TensorQuality &known = quality.tensors["t"];
+  known.errors = {{WeightFormat::W8, 1e-4}, {WeightFormat::W4G32, 0.005},
+                  {WeightFormat::W4, 0.01}, {WeightFormat::W2G64, 0.1},
+                  {WeightFormat::W2, 0.2},  {WeightFormat::BF16, 0}};
+  known.probes = {{0.01, 0.02}, {0.2, 0.8}};
+  known.rowActivations = 0.003;
+  known.groupActivations = 0.001;
+  const TensorShape &tensor = model.tensors.front();
+  EXPECT_NEAR(quality.damage(tensor, WeightFormat::W4), 0.023, 1e-12);
+  EXPECT_NEAR(quality.damage(tensor, WeightFormat::W2), 0.803, 1e-12);
+  // Half the error costs half as much where nothing was measured below.
+  EXPECT_NEAR(quality.damage(tensor, WeightFormat::W4G32), 0.01 + 0.001, 1e-12);
+  EXPECT_NEAR(quality.damage(tensor, WeightFormat::W8), 0.0002 + 0.003, 1e-12);
+  // Between: a line in logarithms, slope ln 40 / ln 20.
+  EXPECT_NEAR(quality.damage(tensor, WeightFormat::W2G64),
+              0.02 * std::pow(10, std::log(40.0) / std::log(20.0)) + 0.001, 1e-9);
+  EXPECT_EQ(quality.damage(tensor, WeightFormat::BF16), 0);
+}
+
+TEST(QualityModel, SaysHowSureItIs) {
+  QualityModel quality(oneTensor());
+  double last = 1e9;
+  for (QualityBasis basis : {QualityBasis::Prior, QualityBasis::Weights, QualityBasis::Calibration,
+                             QualityBasis::Sensitivities}) {
+    quality.basis = basis;
+    if (basis == QualityBasis::Sensitivities) {
+      std::vector<WholePlan> plans;
+      for (double damage : {0.01, 0.02, 0.05, 0.1, 0.2, 0.4})
+        plans.push_back({damage, damage * (damage < 0.06 ? 1.1 : 0.95)});
+      quality.link = fitKlLink(plans);
+    }
+    QualityEstimate estimate = quality.estimate(0.1);
+    EXPECT_EQ(estimate.basis, basis);
+    EXPECT_LT(estimate.low, estimate.kl);
+    EXPECT_LT(estimate.kl, estimate.high);
+    EXPECT_LT(estimate.high / estimate.low, last) << name(basis);
+    EXPECT_EQ(parseQualityBasis(name(basis)), basis);
+    last = estimate.high / estimate.low;
+  }
+  EXPECT_EQ(parseQualityBasis("guess"), std::nullopt);
 }
 
 } // namespace

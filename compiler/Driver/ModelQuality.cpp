@@ -1,0 +1,218 @@
+#include "compiler/Driver/ModelQuality.h"
+
+#include "compiler/Driver/CompileArtifact.h"
+#include "compiler/Driver/ProgressLine.h"
+#include "compiler/Measure/ObserveInputs.h"
+#include "compiler/Measure/Sensitivity.h"
+#include "compiler/Measure/SensitivityFile.h"
+#include "compiler/Quantize/MeasureError.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace gcompile {
+
+// Windows of the calibration text that are scored, tokens each.
+constexpr int64_t calibrationWindows = 6, calibrationWindow = 512;
+constexpr uint64_t mostTextBytes = uint64_t(64) << 20;
+
+static QualityBasis basisOf(const CompilerInvocation &options, bool hasWeights) {
+  if (!hasWeights)
+    return QualityBasis::Prior;
+  return options.sensitivity.value_or(options.calibration.empty() ? QualityBasis::Weights
+                                                                  : QualityBasis::Sensitivities);
+}
+
+std::string checkQualityFlags(const CompilerInvocation &options) {
+  bool measures = options.sensitivity == QualityBasis::Calibration ||
+                  options.sensitivity == QualityBasis::Sensitivities;
+  if (measures && options.calibration.empty())
+    return "--sensitivity measure and calibration need a text: --calibration FILE";
+  if (options.calibration.empty())
+    return "";
+  if (options.syntheticSeed)
+    return "--calibration: generated weights have no quality that could be measured; leave out "
+           "--weights";
+  if (options.model.empty())
+    return "--calibration needs --model: the text is run through that model";
+  return "";
+}
+
+static WeightFormat storedFormat(TensorType type) {
+  switch (type) {
+  case TensorType::F32:
+  case TensorType::F64:
+    return WeightFormat::F32;
+  case TensorType::F16:
+    return WeightFormat::F16;
+  default:
+    return WeightFormat::BF16;
+  }
+}
+
+// The error of every format on every matrix; `moments` may be null.
+static llvm::Error addErrors(const ImportedModel &model, const CompilerInvocation &options,
+                             const InputMoments *moments, QualityModel &quality) {
+  std::vector<MeasureItem> items;
+  std::vector<std::string> names;
+  for (const TensorSpec &spec : expectedTextTensors(model.config)) {
+    const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer);
+    if (!tensor)
+      continue;
+    quality.sourceFormats[spec.name] = storedFormat(tensor->type);
+    if (!isMatrixRole(spec.role) || tensor->shape.size() != 2)
+      continue;
+    MeasureItem item;
+    item.tensor = tensor;
+    bool table = spec.role == TensorRole::PerLayerTable;
+    item.slices = table ? model.config.layerCount() : 1;
+    for (const WeightFormatInfo &format : weightFormats())
+      if (!table || isRowTableFormat(format.format))
+        item.formats.push_back(format.format);
+    if (moments)
+      if (auto found = moments->find(spec.name); found != moments->end())
+        item.inputMoments = &found->second;
+    items.push_back(std::move(item));
+    names.push_back(spec.name);
+  }
+  // Also when the user fixed every format: a replayed plan has to give the same figures.
+  MeasureOptions measure;
+  measure.sampleRows = 16;
+  measure.jobs = unsigned(options.jobs);
+  auto errors = measureErrors(*model.checkpoint, items, measure);
+  if (!errors)
+    return errors.takeError();
+  for (size_t i = 0; i < items.size(); ++i)
+    for (size_t j = 0; j < items[i].formats.size(); ++j)
+      quality.tensors[names[i]].errors[items[i].formats[j]] = (*errors)[i][j];
+  quality.basis = moments ? QualityBasis::Calibration : QualityBasis::Weights;
+  return llvm::Error::success();
+}
+
+static llvm::Expected<std::string> calibrationText(const CompilerInvocation &options) {
+  const std::string &path = options.calibration;
+  llvm::sys::fs::file_status status;
+  if (std::error_code error = llvm::sys::fs::status(path, status))
+    return llvm::createStringError("--calibration '" + path + "': " + error.message());
+  if (status.type() != llvm::sys::fs::file_type::regular_file || status.getSize() > mostTextBytes)
+    return llvm::createStringError("--calibration '" + path +
+                                   "': expected a text file of at most 64 MiB");
+  auto buffer = llvm::MemoryBuffer::getFile(path);
+  if (!buffer)
+    return llvm::createStringError("--calibration '" + path + "': " + buffer.getError().message());
+  return (*buffer)->getBuffer().str();
+}
+
+// Windows of token ids, for observing: cut by a model of the same tokenizer.
+static llvm::Expected<InputMoments> observe(const ImportedModel &model, llvm::StringRef text,
+                                            const CompilerInvocation &options,
+                                            const ObserveOptions &observing) {
+  ProbeOptions probeOptions;
+  probeOptions.context = calibrationWindow;
+  probeOptions.jobs = options.jobs;
+  auto probe = ProbeModel::compile(model, {observing.weights, {}}, probeOptions);
+  if (!probe)
+    return probe.takeError();
+  WindowOptions cut;
+  cut.window = calibrationWindow;
+  cut.most = calibrationWindows;
+  llvm::Expected<TokenWindows> windows = cutWindows((*probe)->runner(), text, cut);
+  if (!windows)
+    return windows.takeError();
+  probe->reset();
+  return observeInputs(model, windows->windows, observing);
+}
+
+static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
+                           const CompilerInvocation &options, QualityBasis basis,
+                           QualityModel &quality) {
+  llvm::Expected<std::string> text = calibrationText(options);
+  if (!text)
+    return text.takeError();
+  llvm::Expected<std::string> checkpoint =
+      provenanceText(model, options.syntheticSeed, options.jobs);
+  if (!checkpoint)
+    return checkpoint.takeError();
+  SensitivityKey key;
+  key.checkpoint = *checkpoint;
+  key.text = *text;
+  key.options =
+      std::to_string(calibrationWindows) + " windows of " + std::to_string(calibrationWindow);
+  key.basis = basis;
+  std::string folder = sensitivityFolder(),
+              path = folder.empty() ? "" : sensitivityPath(folder, key);
+  auto note = [&](const llvm::Twine &message) {
+    if (!options.quiet)
+      llvm::errs() << "gcompile: note: " << message << "\n";
+  };
+  if (!path.empty() && llvm::sys::fs::exists(path)) {
+    llvm::Error error = loadSensitivity(path, key, shape, quality);
+    if (!error)
+      return llvm::Error::success();
+    note(llvm::toString(std::move(error)) + "; measuring again");
+  }
+
+  ProgressLine line(options.quiet || options.json ? ProgressLine::Off : ProgressLine::WhenTerminal);
+  std::vector<WholePlan> plans;
+  int64_t positions = 0;
+  llvm::Error failed = llvm::Error::success();
+  if (basis == QualityBasis::Calibration) {
+    ObserveOptions observing;
+    observing.jobs = options.jobs;
+    auto progress = [&](uint64_t done, uint64_t total) {
+      line.show("observe layer inputs", done, total);
+    };
+    observing.progress = progress;
+    llvm::Expected<InputMoments> moments = observe(model, *text, options, observing);
+    failed = moments ? addErrors(model, options, &*moments, quality) : moments.takeError();
+  } else {
+    SensitivityOptions measuring;
+    measuring.windows = calibrationWindows;
+    measuring.window = calibrationWindow;
+    measuring.jobs = options.jobs;
+    auto progress = [&](llvm::StringRef step, uint64_t done, uint64_t total) {
+      line.show(step, done, total);
+    };
+    measuring.progress = progress;
+    llvm::Expected<SensitivityResult> result =
+        measureSensitivity(model, shape, *text, quality, measuring);
+    if (result) {
+      plans = std::move(result->wholePlans);
+      positions = result->positions;
+    } else {
+      failed = result.takeError();
+    }
+  }
+  line.clear();
+  if (failed)
+    return failed;
+  if (path.empty())
+    return llvm::Error::success();
+  if (llvm::Error error = saveSensitivity(path, sensitivityText(quality, key, plans, positions)))
+    note("what was measured could not be kept: " + llvm::toString(std::move(error)));
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::shared_ptr<const QualityModel>>
+modelQuality(const ImportedModel &model, const ModelShape &shape,
+             const CompilerInvocation &options) {
+  auto quality = std::make_shared<QualityModel>(shape);
+  bool hasWeights = model.checkpoint && model.tensors;
+  if (!hasWeights && !options.calibration.empty())
+    return llvm::createStringError("--calibration: '" + shape.name +
+                                   "' is known by its shapes alone; give the folder of its "
+                                   "checkpoint to --model");
+  QualityBasis basis = basisOf(options, hasWeights);
+  if (basis == QualityBasis::Prior)
+    return quality;
+  if (llvm::Error error = addErrors(model, options, nullptr, *quality))
+    return std::move(error);
+  if (basis == QualityBasis::Weights)
+    return quality;
+  if (llvm::Error error = measure(model, shape, options, basis, *quality))
+    return std::move(error);
+  return quality;
+}
+
+} // namespace gcompile

@@ -1,0 +1,21 @@
+// What is known of the quality that formats cost a model, as deep as the user asks: from shapes
+// alone, from the weights, from the inputs that its layers see on a text, or measured on it as KL.
+// The last two are kept in the user's cache folder, for this device and every other.
+#pragma once
+
+#include "compiler/Driver/CompilerInvocation.h"
+#include "compiler/Import/ImportModel.h"
+#include "passes/Cost/QualityModel.h"
+
+#include <memory>
+
+namespace gcompile {
+
+// Empty when the flags about quality go together, else why not.
+std::string checkQualityFlags(const CompilerInvocation &options);
+
+llvm::Expected<std::shared_ptr<const QualityModel>> modelQuality(const ImportedModel &model,
+                                                                 const ModelShape &shape,
+                                                                 const CompilerInvocation &options);
+
+} // namespace gcompile
