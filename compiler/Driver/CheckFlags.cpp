@@ -12,9 +12,9 @@ static llvm::Error checkReaders(const CompilerInvocation &invocation) {
   if (!llvm::is_contained({Command::Targets, Command::Inspect, Command::Why, Command::Verify},
                           invocation.command))
     return llvm::Error::success();
-  for (llvm::StringRef flag :
-       {"--budget", "--context", "--modalities", "--tables", "--objective", "--min-decode",
-        "--weight-format", "--kv-format", "--plan", "--emit", "--weights"})
+  for (llvm::StringRef flag : {"--budget", "--context", "--modalities", "--tables", "--objective",
+                               "--min-decode", "--weight-format", "--kv-format", "--plan", "--emit",
+                               "--weights", "--calibration", "--sensitivity"})
     if (invocation.wasGiven(flag))
       return refuse("'" + commandName(invocation.command) + "' takes no " + flag +
                     ": it plans nothing (gcompile plan does)");
@@ -38,10 +38,38 @@ static llvm::Error checkOutputs(const CompilerInvocation &invocation) {
   return llvm::Error::success();
 }
 
+// What expected quality may rest on.
+static llvm::Error checkQuality(const CompilerInvocation &invocation) {
+  if (invocation.command == Command::Verify) {
+    if (invocation.model.empty() != invocation.text.empty())
+      return refuse("'verify' measures the KL to the original with both --model PATH and --text "
+                    "FILE");
+  } else if (!invocation.text.empty()) {
+    return refuse("--text is for 'verify'; to measure before planning, use --calibration");
+  }
+  bool measures = invocation.sensitivity == QualityBasis::Calibration ||
+                  invocation.sensitivity == QualityBasis::Sensitivities;
+  if (measures && invocation.calibration.empty())
+    return refuse("--sensitivity measure and calibration need a text: --calibration FILE");
+  if (invocation.calibration.empty())
+    return llvm::Error::success();
+  if (invocation.sensitivity && !measures)
+    return refuse("--sensitivity " + std::string(name(*invocation.sensitivity)) +
+                  " uses no text: leave out --calibration");
+  if (invocation.syntheticSeed)
+    return refuse("--calibration: generated weights have no quality that could be measured; leave "
+                  "out --weights");
+  if (invocation.model.empty())
+    return refuse("--calibration needs --model: the text is run through that model");
+  return llvm::Error::success();
+}
+
 llvm::Error checkFlags(const CompilerInvocation &invocation) {
   if (invocation.wasGiven("--points") && invocation.command != Command::Pareto)
     return refuse("--points is for 'pareto'");
   if (llvm::Error error = checkReaders(invocation))
+    return error;
+  if (llvm::Error error = checkQuality(invocation))
     return error;
   return checkOutputs(invocation);
 }

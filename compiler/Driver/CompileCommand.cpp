@@ -3,7 +3,6 @@
 #include "compiler/Driver/CommandLine.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/CompileArtifact.h"
-#include "compiler/Driver/ModelQuality.h"
 #include "compiler/Driver/ModelSources.h"
 #include "compiler/Driver/ProgressLine.h"
 #include "compiler/Driver/WriteReport.h"
@@ -245,8 +244,6 @@ ExitCode runCompile(const CommandContext &context) {
   if (options.target.empty())
     return failWith(ExitCode::BadFlags,
                     "no target: give --target NAME, or --target host (see gcompile targets)");
-  if (std::string why = checkQualityFlags(options); !why.empty())
-    return failWith(ExitCode::BadFlags, why);
   std::vector<std::string> folders = profileFolders(context.programPath);
   llvm::Expected<DeviceProfile> profile = loadProfile(options.target, folders);
   if (!profile)

@@ -177,9 +177,6 @@ static void printDivergence(const Divergence &divergence, const Plan &plan) {
 ExitCode runVerify(const CommandContext &context) {
   const CompilerInvocation &options = context.invocation;
   const std::string &path = options.arguments.front();
-  if (options.model.empty() != options.text.empty())
-    return failWith(ExitCode::BadFlags, "verify measures the KL to the original with both --model "
-                                        "PATH and --text FILE");
   if (kindOf(path) != FileKind::Artifact)
     return failWith(ExitCode::BadInput, "'" + path + "' is no artifact");
   llvm::Expected<std::unique_ptr<ArtifactFile>> file = ArtifactFile::open(path);

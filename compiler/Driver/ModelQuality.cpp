@@ -24,21 +24,6 @@ static QualityBasis basisOf(const CompilerInvocation &options, bool hasWeights) 
                                                                   : QualityBasis::Sensitivities);
 }
 
-std::string checkQualityFlags(const CompilerInvocation &options) {
-  bool measures = options.sensitivity == QualityBasis::Calibration ||
-                  options.sensitivity == QualityBasis::Sensitivities;
-  if (measures && options.calibration.empty())
-    return "--sensitivity measure and calibration need a text: --calibration FILE";
-  if (options.calibration.empty())
-    return "";
-  if (options.syntheticSeed)
-    return "--calibration: generated weights have no quality that could be measured; leave out "
-           "--weights";
-  if (options.model.empty())
-    return "--calibration needs --model: the text is run through that model";
-  return "";
-}
-
 static WeightFormat storedFormat(TensorType type) {
   switch (type) {
   case TensorType::F32:

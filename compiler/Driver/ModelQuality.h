@@ -11,9 +11,6 @@
 
 namespace gcompile {
 
-// Empty when the flags about quality go together, else why not.
-std::string checkQualityFlags(const CompilerInvocation &options);
-
 llvm::Expected<std::shared_ptr<const QualityModel>> modelQuality(const ImportedModel &model,
                                                                  const ModelShape &shape,
                                                                  const CompilerInvocation &options);

@@ -147,6 +147,19 @@ TEST(CompilerInvocation, RefusesFlagsThatContradictOrDoNothing) {
   EXPECT_THAT(refusal({"plan", "--budget", "1GB", "--budget=2GB"}), HasSubstr("given twice"));
   EXPECT_EQ(refusal({"plan", "--budget", "1GB", "--budget", "1GB"}), "");
   EXPECT_EQ(refusal({"plan", "--weight-format", "w4", "--weight-format", "q*=w8"}), "");
+  EXPECT_THAT(refusal({"verify", "a.gpk", "--model", "m"}), HasSubstr("both --model"));
+  EXPECT_THAT(refusal({"verify", "a.gpk", "--calibration", "t"}), HasSubstr("--calibration"));
+  EXPECT_EQ(refusal({"verify", "a.gpk", "--model", "m", "--text", "t"}), "");
+  EXPECT_THAT(refusal({"plan", "--text", "t"}), HasSubstr("'verify'"));
+  EXPECT_THAT(refusal({"plan", "--model", "m", "--sensitivity", "measure"}),
+              HasSubstr("--calibration FILE"));
+  EXPECT_THAT(refusal({"plan", "--model", "m", "--sensitivity", "guess"}), HasSubstr("prior"));
+  EXPECT_THAT(refusal({"plan", "--calibration", "t"}), HasSubstr("needs --model"));
+  EXPECT_THAT(refusal({"plan", "--model", "m", "--calibration", "t", "--weights", "synthetic:1"}),
+              HasSubstr("no quality"));
+  EXPECT_THAT(refusal({"plan", "--model", "m", "--calibration", "t", "--sensitivity", "prior"}),
+              HasSubstr("uses no text"));
+  EXPECT_EQ(refusal({"plan", "--model", "m", "--calibration", "t"}), "");
   EXPECT_THAT(refusal({"plan", "--kv-format", "kv8", "--kv-format", "local=f16"}),
               HasSubstr("the local caches twice, to kv8 and f16"));
   EXPECT_EQ(refusal({"plan", "--kv-format", "local=kv8", "--kv-format", "global=f16"}), "");
