@@ -1,5 +1,5 @@
 // Registration and verifiers of the gemma dialect.
-#include "ir/Format/Format.h"
+#include "ir/Format/CacheLayout.h"
 #include "ir/Gemma/Gemma.h"
 #include "mlir/IR/Builders.h"
 
@@ -55,6 +55,41 @@ LogicalResult verifyHeads(Operation *op, SymbolTableCollection &symbols, FlatSym
   return success();
 }
 
+// "%k, %v," or "%v,", then their types.
+ParseResult parseRows(OpAsmParser &parser, std::optional<OpAsmParser::UnresolvedOperand> &k,
+                      OpAsmParser::UnresolvedOperand &v) {
+  OpAsmParser::UnresolvedOperand second;
+  if (parser.parseOperand(v) || parser.parseComma())
+    return failure();
+  OptionalParseResult found = parser.parseOptionalOperand(second);
+  if (!found.has_value())
+    return success();
+  k = v;
+  v = second;
+  return failure(failed(*found) || parser.parseComma());
+}
+
+void printRows(OpAsmPrinter &printer, Operation *, Value k, Value v) {
+  if (k)
+    printer << k << ", ";
+  printer << v << ",";
+}
+
+ParseResult parseRowTypes(OpAsmParser &parser, Type &k, Type &v) {
+  if (parser.parseType(v))
+    return failure();
+  if (failed(parser.parseOptionalComma()))
+    return success();
+  k = v;
+  return parser.parseType(v);
+}
+
+void printRowTypes(OpAsmPrinter &printer, Operation *, Type k, Type v) {
+  if (k)
+    printer << k << ", ";
+  printer << v;
+}
+
 } // namespace
 
 int64_t tableRowBytes(WeightOp table) {
@@ -98,7 +133,14 @@ LogicalResult KvCacheOp::verify() {
   if (getHeads() < 1 || getHeadDim() < 2 || getHeadDim() % 2)
     return emitOpError() << "has " << getHeads() << " heads of " << getHeadDim()
                          << ", expected at least 1 of an even size";
-  for (std::optional<StringRef> format : {getKFormat(), getVFormat()})
+  bool derives = getKFormat() && isDerived(*getKFormat());
+  if (getKFormat() && derives != getDerivedKeys())
+    return emitOpError() << "has k_format '" << *getKFormat()
+                         << "', expected 'derived' exactly with 'derived_keys'";
+  // In a ring the slot does not tell the position, which K is rotated by.
+  if (getDerivedKeys() && getWindow())
+    return emitOpError() << "has derived keys and a window of " << getWindow() << ", expected 0";
+  for (std::optional<StringRef> format : {derives ? std::nullopt : getKFormat(), getVFormat()})
     if (format && !parseKvFormat(*format))
       return emitOpError() << "has format '" << *format << "', which the registry does not know";
   if (getCapacity() && (*getCapacity() == 0 || *getCapacity() % 64))
@@ -170,16 +212,29 @@ LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
 }
 
 LogicalResult AppendKvOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  if (getK().getType() != getV().getType())
+  if (getK() && getK().getType() != getV().getType())
     return emitOpError("has keys and values of different types");
   auto cache = lookup<KvCacheOp>(*this, symbols, getCacheAttr());
   if (!cache)
     return failure();
-  return verifyHeads(*this, symbols, getCacheAttr(), cache.getHeads(), columns(getK()));
+  if (cache.getDerivedKeys() == bool(getK()))
+    return emitOpError() << "writes " << (getK() ? "keys" : "no keys") << " to " << getCacheAttr()
+                         << ", which " << (getK() ? "derives" : "stores") << " them";
+  return verifyHeads(*this, symbols, getCacheAttr(), cache.getHeads(), columns(getV()));
 }
 
 LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return verifyHeads(*this, symbols, getCacheAttr(), getHeads(), columns(getQ()));
+  if (failed(verifyHeads(*this, symbols, getCacheAttr(), getHeads(), columns(getQ()))))
+    return failure();
+  auto cache = lookup<KvCacheOp>(*this, symbols, getCacheAttr());
+  for (FlatSymbolRefAttr needed : {getKeyNormAttr(), getFrequenciesAttr()})
+    if (cache.getDerivedKeys() != bool(needed))
+      return emitOpError() << "needs 'key_norm' and 'frequencies' exactly when the keys of "
+                           << getCacheAttr() << " are derived";
+  int64_t headDim = cache.getHeadDim();
+  return success(!cache.getDerivedKeys() ||
+                 (succeeded(verifyVector(*this, symbols, getKeyNormAttr(), headDim)) &&
+                  succeeded(verifyVector(*this, symbols, getFrequenciesAttr(), headDim / 2))));
 }
 
 LogicalResult AddOp::verifySymbolUses(SymbolTableCollection &symbols) {

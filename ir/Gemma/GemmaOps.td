@@ -35,9 +35,12 @@ def Gemma_KvCacheOp : Gemma_Op<"kv_cache", [Symbol]> {
   let description = [{
     `window` is the number of positions that attention may see (0: all). `donor` names the cache of the layer whose keys and values this layer reads; such a cache is an
     alias and takes no memory (gemma-share-kv-caches resolves it). `k_format`, `v_format` and `capacity` (slots, a multiple of 64) are decisions.
+    With `derived_keys` only V is stored (docs/decisions/0007): its `k_format` is `derived`, whoever attends forms K = rope(V ⊙ key norm), and as the slot then has to tell the
+    position, there is no `window`.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$layer, I64Attr:$heads, I64Attr:$head_dim, I64Attr:$window,
-      OptionalAttr<FlatSymbolRefAttr>:$donor, OptionalAttr<StrAttr>:$k_format, OptionalAttr<StrAttr>:$v_format, OptionalAttr<I64Attr>:$capacity);
+      OptionalAttr<FlatSymbolRefAttr>:$donor, OptionalAttr<StrAttr>:$k_format, OptionalAttr<StrAttr>:$v_format, OptionalAttr<I64Attr>:$capacity,
+      UnitAttr:$derived_keys);
   let assemblyFormat = "$sym_name attr-dict";
   let hasVerifier = 1;
 }
@@ -90,15 +93,17 @@ def Gemma_RopeOp : Gemma_Op<"rope", [Pure, SameOperandsAndResultType, UsesSymbol
 
 def Gemma_AppendKvOp : Gemma_Op<"append_kv", [MemoryEffects<[MemWrite]>, UsesSymbols]> {
   let summary = "write the keys and values of these rows into a cache";
-  let description = [{ k (normed, rotated) and v (normed) are T×(heads · head_dim). }];
-  let arguments = (ins Gemma_Activations:$k, Gemma_Activations:$v, FlatSymbolRefAttr:$cache);
-  let assemblyFormat = "$k `,` $v `,` $cache attr-dict `:` type($k) `,` type($v)";
+  let description = [{ k (normed, rotated) and v (normed) are T×(heads · head_dim); a cache with `derived_keys` takes v alone. }];
+  let arguments = (ins Optional<Gemma_Activations>:$k, Gemma_Activations:$v, FlatSymbolRefAttr:$cache);
+  let assemblyFormat = "custom<Rows>($k, $v) $cache attr-dict `:` custom<RowTypes>(type($k), type($v))";
 }
 
 def Gemma_AttentionOp : Gemma_Op<"attention", [MemoryEffects<[MemRead]>, SameOperandsAndResultType, UsesSymbols]> {
   let summary = "causal softmax attention over a cache";
-  let description = [{ Score scale 1; query head j reads kv head ⌊j · kv_heads / heads⌋; the cache's window applies. Reads what append_kv wrote before it, its own rows included. }];
-  let arguments = (ins Gemma_Activations:$q, FlatSymbolRefAttr:$cache, I64Attr:$heads);
+  let description = [{ Score scale 1; query head j reads kv head ⌊j · kv_heads / heads⌋; the cache's window applies. Reads what append_kv wrote before it, its own rows included.
+    Over a cache with `derived_keys`, k of position p is rope_p(v ⊙ `key_norm`) with these `frequencies`; both are named exactly then. }];
+  let arguments = (ins Gemma_Activations:$q, FlatSymbolRefAttr:$cache, I64Attr:$heads, OptionalAttr<FlatSymbolRefAttr>:$key_norm,
+      OptionalAttr<FlatSymbolRefAttr>:$frequencies);
   let results = (outs Gemma_Activations:$result);
   let assemblyFormat = "$q `,` $cache attr-dict `:` type($q)";
 }

@@ -1,4 +1,5 @@
 // Verifiers and memory effects of kernel operations.
+#include "ir/Format/CacheLayout.h"
 #include "ir/Kernel/Kernel.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -58,9 +59,9 @@ LogicalResult verifyGroups(Operation *op, int64_t columns, int64_t groups) {
 
 LogicalResult verifyCache(Operation *op, Value cache, StringRef kText, StringRef vText,
                           int64_t heads, int64_t headDim, int64_t capacity) {
-  std::optional<KvFormat> k = parseKvFormat(kText), v = parseKvFormat(vText);
-  if (!k || !v)
-    return op->emitOpError() << "names kv format '" << (k ? vText : kText)
+  std::optional<KvLayout> layout = cacheLayout(kText, vText, heads, headDim, 64);
+  if (!layout)
+    return op->emitOpError() << "names kv format '" << (parseKvFormat(vText) ? kText : vText)
                              << "', which the registry does not know";
   if (capacity <= 0 || capacity % 64 != 0)
     return op->emitOpError() << "has a cache of " << capacity
@@ -68,7 +69,41 @@ LogicalResult verifyCache(Operation *op, Value cache, StringRef kText, StringRef
   if (heads < 1 || headDim < 2 || headDim % 2)
     return op->emitOpError() << "has " << heads << " heads of " << headDim
                              << ", expected at least 1 of an even size";
-  return verifyShape(op, "cache", cache, {kvLayout(*k, *v, heads, headDim, capacity).bytes});
+  layout = cacheLayout(kText, vText, heads, headDim, capacity);
+  return verifyShape(op, "cache", cache, {layout->bytes});
+}
+
+// "%k, %v" or "%v", then the types of these and of the cache.
+ParseResult parseRows(OpAsmParser &parser, std::optional<OpAsmParser::UnresolvedOperand> &k,
+                      OpAsmParser::UnresolvedOperand &v) {
+  if (parser.parseOperand(v))
+    return failure();
+  if (failed(parser.parseOptionalComma()))
+    return success();
+  k = v;
+  return parser.parseOperand(v);
+}
+
+void printRows(OpAsmPrinter &printer, Operation *, Value k, Value v) {
+  if (k)
+    printer << k << ", ";
+  printer << v;
+}
+
+ParseResult parseRowTypes(OpAsmParser &parser, Type &k, Type &v, Type &cache) {
+  if (parser.parseType(v) || parser.parseComma() || parser.parseType(cache))
+    return failure();
+  if (failed(parser.parseOptionalComma()))
+    return success();
+  k = v;
+  v = cache;
+  return parser.parseType(cache);
+}
+
+void printRowTypes(OpAsmPrinter &printer, Operation *, Type k, Type v, Type cache) {
+  if (k)
+    printer << k << ", ";
+  printer << v << ", " << cache;
 }
 
 } // namespace
@@ -99,10 +134,11 @@ GCOMPILE_DPS_EFFECTS(SoftCapOp)
 #undef GCOMPILE_DPS_EFFECTS
 
 void AppendKvOp::getEffects(Effects &effects) {
-  for (OpOperand *operand : {&getKMutable(), &getVMutable()})
-    if (isa<MemRefType>(operand->get().getType()))
-      effects.emplace_back(MemoryEffects::Read::get(), operand);
-  effects.emplace_back(MemoryEffects::Write::get(), &getCacheMutable());
+  for (OpOperand &operand : (*this)->getOpOperands())
+    if (&operand == &getCacheMutable())
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    else if (isa<MemRefType>(operand.get().getType()))
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
 }
 
 LogicalResult GatherRowsOp::verify() {
@@ -191,10 +227,13 @@ LogicalResult RmsNormOp::verify() {
 }
 
 LogicalResult RopeTableOp::verify() {
-  int64_t half = shaped(getFrequencies()).getDimSize(0), m = shaped(getCosines()).getDimSize(0);
-  if (failed(verifyShape(*this, "cosines", getCosines(), {m, half})))
+  if (failed(verifyRank2(*this, "cosines", getCosines())))
     return failure();
-  return verifyShape(*this, "sines", getSines(), {m, half});
+  int64_t known = shaped(getFrequencies()).getDimSize(0);
+  if (shaped(getCosines()).getDimSize(1) > known)
+    return emitOpError() << "has cosines of type " << shaped(getCosines()) << " of " << known
+                         << " frequencies";
+  return verifyShape(*this, "sines", getSines(), shaped(getCosines()).getShape());
 }
 
 LogicalResult RopeOp::verify() {
@@ -211,14 +250,43 @@ LogicalResult RopeOp::verify() {
 }
 
 LogicalResult AppendKvOp::verify() {
-  if (failed(verifyRank2(*this, "k", getK())))
+  if (failed(verifyRank2(*this, "v", getV())))
     return failure();
-  int64_t m = shaped(getK()).getDimSize(0), columns = (int64_t)getHeads() * getHeadDim();
-  if (failed(verifyShape(*this, "k", getK(), {m, columns})) ||
+  if (bool(getK()) == isDerived(getKFormat()))
+    return emitOpError() << "has k_format '" << getKFormat() << "' and " << (getK() ? "" : "no ")
+                         << "keys";
+  int64_t m = shaped(getV()).getDimSize(0), columns = (int64_t)getHeads() * getHeadDim();
+  if ((getK() && failed(verifyShape(*this, "k", getK(), {m, columns}))) ||
       failed(verifyShape(*this, "v", getV(), {m, columns})))
     return failure();
   return verifyCache(*this, getCache(), getKFormat(), getVFormat(), getHeads(), getHeadDim(),
                      getCapacity());
+}
+
+static LogicalResult verifyDerivedKeys(AttendOp op) {
+  bool derived = isDerived(op.getKFormat());
+  if (op.getKeys().size() != (derived ? 3 : 0))
+    return op.emitOpError() << "has k_format '" << op.getKFormat() << "' and "
+                            << op.getKeys().size() << " inputs of keys, expected "
+                            << (derived ? 3 : 0);
+  if (!derived)
+    return success();
+  if (op.getWindow())
+    return op.emitOpError() << "has derived keys and a window of " << op.getWindow()
+                            << ", expected 0";
+  int64_t headDim = op.getHeadDim(), capacity = op.getCapacity();
+  Value cosines = op.getKeys()[1], sines = op.getKeys()[2];
+  if (failed(verifyShape(op, "key norm", op.getKeys()[0], {headDim})) ||
+      failed(verifyRank2(op, "cosines", cosines)))
+    return failure();
+  // Whole vectors of pairs: the loops over rotated and other pairs split there.
+  int64_t pairs = shaped(cosines).getDimSize(1);
+  if (pairs != rotaryTableColumns(headDim, pairs))
+    return op.emitOpError() << "rotates " << pairs << " pairs of heads of " << headDim
+                            << ", expected a multiple of 16 or all";
+  if (failed(verifyShape(op, "cosines", cosines, {capacity, pairs})))
+    return failure();
+  return verifyShape(op, "sines", sines, {capacity, pairs});
 }
 
 LogicalResult AttendOp::verify() {
@@ -229,7 +297,8 @@ LogicalResult AttendOp::verify() {
     return emitOpError() << "has " << getHeads() << " query heads on " << getKvHeads()
                          << " kv heads";
   if (failed(verifyShape(*this, "q", getQ(), {m, (int64_t)getHeads() * (int64_t)getHeadDim()})) ||
-      failed(verifyShape(*this, "destination", getOuts(), shaped(getQ()).getShape())))
+      failed(verifyShape(*this, "destination", getOuts(), shaped(getQ()).getShape())) ||
+      failed(verifyDerivedKeys(*this)))
     return failure();
   return verifyCache(*this, getCache(), getKFormat(), getVFormat(), getKvHeads(), getHeadDim(),
                      getCapacity());

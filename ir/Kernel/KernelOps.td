@@ -89,8 +89,8 @@ def Kernel_RmsNormOp : Kernel_ComputeOp<"rms_norm"> {
 def Kernel_RopeTableOp : Kernel_ComputeOp<"rope_table"> {
   let summary = "cosines and sines of rotary positions";
   let description = [{
-    angle[m, i] = f32(position + m) · frequencies[i] rounded to f32 (as the reference does), then cos and sin of that angle to f32 accuracy for positions up to 2^18. Outputs M×(D/2).
-    Task: one row.
+    angle[m, i] = f32(position + m) · frequencies[i] rounded to f32 (as the reference does), then cos and sin of that angle to f32 accuracy for positions up to 2^18. Outputs M×P of the first P frequencies
+    (P = D/2; fewer where only these rotate). Task: one row.
   }];
   let arguments = (ins Kernel_F32Vector:$frequencies, Kernel_F32Buffer:$cosines, Kernel_F32Buffer:$sines, Index:$rows, Index:$position);
   let results = (outs Variadic<AnyRankedTensor>:$results);
@@ -114,11 +114,12 @@ def Kernel_RopeOp : Kernel_ComputeOp<"rope"> {
 def Kernel_AppendKvOp : Op<Kernel_Dialect, "append_kv", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "write K and V rows into a cache";
   let description = [{
-    Row m goes to slot (position + m) mod `capacity`, in the layout and quantization of `k_format` and `v_format` (docs/decisions/0001). `k`, `v`: M×(heads·head_dim) f32. Task: one row.
+    Row m goes to slot (position + m) mod `capacity`, in the layout and quantization of `k_format` and `v_format` (docs/decisions/0001). `k`, `v`: M×(heads·head_dim) f32. Of a cache
+    whose `k_format` is `derived`, there is no `k`. Task: ir/Kernel/Tasks.h.
   }];
-  let arguments = (ins Kernel_F32Buffer:$k, Kernel_F32Buffer:$v, Kernel_Packed:$cache, Index:$rows, Index:$position,
+  let arguments = (ins Optional<Kernel_F32Buffer>:$k, Kernel_F32Buffer:$v, Kernel_Packed:$cache, Index:$rows, Index:$position,
       StrAttr:$k_format, StrAttr:$v_format, I64Attr:$heads, I64Attr:$head_dim, I64Attr:$capacity);
-  let assemblyFormat = "$k `,` $v `into` $cache `rows` $rows `position` $position attr-dict `:` type($k) `,` type($v) `,` type($cache)";
+  let assemblyFormat = "custom<Rows>($k, $v) `into` $cache `rows` $rows `position` $position attr-dict `:` custom<RowTypes>(type($k), type($v), type($cache))";
   let hasVerifier = 1;
 }
 
@@ -127,12 +128,14 @@ def Kernel_AttendOp : Kernel_ComputeOp<"attend"> {
   let description = [{
     For row m at position p = position + m and query head h (kv head ⌊h · kv_heads / heads⌋): out = Σ_j softmax_j(q·k_j) v_j over cached positions j ≤ p, and j > p − window when window > 0; score scale 1.
     The cache holds positions up to position + rows − 1; slot s of the ring holds the largest such position ≡ s mod capacity. Scores, softmax and sums in f32, blocks of 64 slots in
-    slot order with a running maximum. `q`, `outs`: M×(heads·head_dim). Task: row · heads + head.
+    slot order with a running maximum. `q`, `outs`: M×(heads·head_dim). Task: row · groups + group of query heads (ir/Kernel/Tasks.h).
+    With `k_format` `derived`, `keys` are a norm weight (head_dim), and cosines and sines (capacity×P, row = position) of the first P pairs (the others do not rotate); then
+    k_j = rope_j(v_j ⊙ norm weight) of v_j as the cache gives it, window is 0, and no slot is written twice: position + rows ≤ capacity.
   }];
-  let arguments = (ins Kernel_F32Buffer:$q, Kernel_Packed:$cache, Kernel_F32Buffer:$outs, Index:$rows, Index:$position,
+  let arguments = (ins Kernel_F32Buffer:$q, Kernel_Packed:$cache, Variadic<Kernel_F32Buffer>:$keys, Kernel_F32Buffer:$outs, Index:$rows, Index:$position,
       StrAttr:$k_format, StrAttr:$v_format, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, I64Attr:$capacity, I64Attr:$window);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = "$q `,` $cache `outs` `(` $outs `)` `rows` $rows `position` $position attr-dict `:` type($q) `,` type($cache) `,` type($outs) (`->` type($results)^)?";
+  let assemblyFormat = "$q `,` $cache (`keys` `(` $keys^ `:` type($keys) `)`)? `outs` `(` $outs `)` `rows` $rows `position` $position attr-dict `:` type($q) `,` type($cache) `,` type($outs) (`->` type($results)^)?";
 }
 
 def Kernel_GeluMulOp : Kernel_ComputeOp<"gelu_mul"> {

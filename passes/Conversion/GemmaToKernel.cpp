@@ -3,6 +3,7 @@
 //   memref<MxVxf32>, rows: index, position: index)
 // whose operations are kernels on tensors; weights and caches are references, the logits buffer is
 // written by the last kernel.
+#include "ir/Format/CacheLayout.h"
 #include "passes/Passes.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -91,6 +92,7 @@ private:
   Quantized quantize(Location loc, Value x, int64_t group);
   FailureOr<gemma::KvCacheOp> plannedCache(Operation *op, StringRef name);
   Value cacheMemory(Location loc, gemma::KvCacheOp cache);
+  std::pair<Value, Value> keyRotations(gemma::AttentionOp op, gemma::KvCacheOp cache);
 
   func::FuncOp program;
   SymbolTable &symbols;
@@ -101,6 +103,8 @@ private:
   DenseMap<Value, Value> values;
   DenseMap<std::pair<Value, int64_t>, Quantized> quantized;
   DenseMap<Attribute, std::pair<Value, Value>> ropeTables; // by frequencies
+  // Of all positions of a cache with derived keys, by frequencies and capacity.
+  DenseMap<std::pair<Attribute, int64_t>, std::pair<Value, Value>> keyTables;
   Type resultTypeStorage;
 };
 
@@ -197,9 +201,9 @@ FailureOr<gemma::KvCacheOp> ProgramConverter::plannedCache(Operation *op, String
 }
 
 Value ProgramConverter::cacheMemory(Location loc, gemma::KvCacheOp cache) {
-  int64_t bytes = kvLayout(*parseKvFormat(*cache.getKFormat()), *parseKvFormat(*cache.getVFormat()),
-                           cache.getHeads(), cache.getHeadDim(), *cache.getCapacity())
-                      .bytes;
+  int64_t bytes = cacheLayout(*cache.getKFormat(), *cache.getVFormat(), cache.getHeads(),
+                              cache.getHeadDim(), *cache.getCapacity())
+                      ->bytes;
   return kernel::CacheOp::create(builder, loc, MemRefType::get({bytes}, builder.getI8Type()),
                                  FlatSymbolRefAttr::get(cache.getSymNameAttr()));
 }
@@ -208,11 +212,36 @@ LogicalResult ProgramConverter::convert(gemma::AppendKvOp op) {
   FailureOr<gemma::KvCacheOp> cache = plannedCache(op, op.getCache());
   if (failed(cache))
     return failure();
-  kernel::AppendKvOp::create(builder, op.getLoc(), mapped(op.getK()), mapped(op.getV()),
+  Value k = op.getK() ? mapped(op.getK()) : Value();
+  kernel::AppendKvOp::create(builder, op.getLoc(), k, mapped(op.getV()),
                              cacheMemory(op.getLoc(), *cache), rows, position, *cache->getKFormat(),
                              *cache->getVFormat(), cache->getHeads(), cache->getHeadDim(),
                              *cache->getCapacity());
   return success();
+}
+
+// Rotations of every position that a cache with derived keys may hold by the end of this call: the
+// same kernel as that of the rows' own positions, so the same bits as keys were rotated with when
+// they were stored. One table serves all layers; it lives in the arena for one call.
+std::pair<Value, Value> ProgramConverter::keyRotations(gemma::AttentionOp op,
+                                                       gemma::KvCacheOp cache) {
+  Location loc = op.getLoc();
+  auto &[cosines, sines] = keyTables[{op.getFrequenciesAttr(), *cache.getCapacity()}];
+  if (cosines)
+    return {cosines, sines};
+  int64_t columns =
+      rotaryTableColumns(cache.getHeadDim(), *weightOp(op.getFrequenciesAttr()).getPairs());
+  int64_t shape[] = {(int64_t)*cache.getCapacity(), columns};
+  Value c = tensor::EmptyOp::create(builder, loc, shape, builder.getF32Type());
+  Value s = tensor::EmptyOp::create(builder, loc, shape, builder.getF32Type());
+  Value end = arith::AddIOp::create(builder, loc, position, rows);
+  Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
+  SmallVector<Type> types{c.getType(), s.getType()};
+  auto kernel = kernel::RopeTableOp::create(
+      builder, loc, types, vectorWeight(loc, op.getFrequenciesAttr()), c, s, end, zero);
+  cosines = kernel->getResult(0);
+  sines = kernel->getResult(1);
+  return {cosines, sines};
 }
 
 LogicalResult ProgramConverter::convert(gemma::AttentionOp op) {
@@ -220,12 +249,17 @@ LogicalResult ProgramConverter::convert(gemma::AttentionOp op) {
   if (failed(cache))
     return failure();
   Value memory = cacheMemory(op.getLoc(), *cache);
+  SmallVector<Value> keys;
+  if (cache->getDerivedKeys()) {
+    auto [cosines, sines] = keyRotations(op, *cache);
+    keys = {vectorWeight(op.getLoc(), op.getKeyNormAttr()), cosines, sines};
+  }
   Value out = destination(op.getLoc(), op.getResult());
   define(op.getResult(),
          kernel::AttendOp::create(builder, op.getLoc(), resultTypes(out), mapped(op.getQ()), memory,
-                                  out, rows, position, *cache->getKFormat(), *cache->getVFormat(),
-                                  op.getHeads(), cache->getHeads(), cache->getHeadDim(),
-                                  *cache->getCapacity(), cache->getWindow()));
+                                  keys, out, rows, position, *cache->getKFormat(),
+                                  *cache->getVFormat(), op.getHeads(), cache->getHeads(),
+                                  cache->getHeadDim(), *cache->getCapacity(), cache->getWindow()));
   return success();
 }
 

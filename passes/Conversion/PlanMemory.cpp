@@ -1,6 +1,7 @@
 // kernel-plan-memory: constant offsets for everything a program touches. Temporaries share one
 // arena by lifetime: larger ones are placed first, each at the lowest offset that is free while it
 // lives.
+#include "ir/Format/CacheLayout.h"
 #include "passes/Passes.h"
 
 #include <map>
@@ -115,10 +116,9 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
       if (!cache.getCapacity())
         continue;
       cacheOffsets[cache.getSymNameAttr()] = cacheBytes;
-      cacheBytes +=
-          align(kvLayout(*parseKvFormat(*cache.getKFormat()), *parseKvFormat(*cache.getVFormat()),
-                         cache.getHeads(), cache.getHeadDim(), *cache.getCapacity())
-                    .bytes);
+      cacheBytes += align(cacheLayout(*cache.getKFormat(), *cache.getVFormat(), cache.getHeads(),
+                                      cache.getHeadDim(), *cache.getCapacity())
+                              ->bytes);
     }
     for (func::FuncOp program : programs) {
       for (Operation &op : llvm::make_early_inc_range(program.front())) {

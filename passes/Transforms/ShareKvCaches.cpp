@@ -24,9 +24,10 @@ struct ShareKvCaches : impl::ShareKvCachesBase<ShareKvCaches> {
         return signalPassFailure();
       }
       if (donor.getHeads() != cache.getHeads() || donor.getHeadDim() != cache.getHeadDim() ||
-          donor.getWindow() != cache.getWindow()) {
+          donor.getWindow() != cache.getWindow() ||
+          donor.getDerivedKeys() != cache.getDerivedKeys()) {
         cache.emitOpError() << "differs from its donor @" << *cache.getDonor()
-                            << " in heads, head size or window";
+                            << " in heads, head size, window or derived keys";
         return signalPassFailure();
       }
       if (failed(SymbolTable::replaceAllSymbolUses(cache, donor.getSymNameAttr(), module)))

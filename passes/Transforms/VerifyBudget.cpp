@@ -1,4 +1,5 @@
 // gemma-verify-budget: recounts bytes from the IR alone and fails when they exceed the budget.
+#include "ir/Format/CacheLayout.h"
 #include "passes/Passes.h"
 
 using namespace mlir;
@@ -29,9 +30,9 @@ int64_t plannedBytes(gemma::WeightOp weight) {
 int64_t plannedBytes(gemma::KvCacheOp cache) {
   if (!cache.getCapacity() || !cache.getKFormat() || !cache.getVFormat())
     return 0;
-  return align(kvLayout(*parseKvFormat(*cache.getKFormat()), *parseKvFormat(*cache.getVFormat()),
-                        cache.getHeads(), cache.getHeadDim(), *cache.getCapacity())
-                   .bytes);
+  return align(cacheLayout(*cache.getKFormat(), *cache.getVFormat(), cache.getHeads(),
+                           cache.getHeadDim(), *cache.getCapacity())
+                   ->bytes);
 }
 
 struct VerifyBudget : impl::VerifyBudgetBase<VerifyBudget> {

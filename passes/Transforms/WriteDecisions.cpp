@@ -1,5 +1,6 @@
 #include "passes/Transforms/WriteDecisions.h"
 
+#include "ir/Format/CacheLayout.h"
 #include "mlir/IR/Builders.h"
 
 using namespace mlir;
@@ -36,7 +37,10 @@ LogicalResult writeDecisions(gemma::WeightOp weight, const PlanDecisions &decisi
 
 LogicalResult writeDecisions(gemma::KvCacheOp cache, const PlanDecisions &decisions) {
   bool local = cache.getWindow() != 0;
-  cache.setKFormat(name(local ? decisions.localK : decisions.globalK));
+  // Derived keys are read in V's format; the plan's K names the same one or, in older plans, the
+  // format that keys were stored in.
+  cache.setKFormat(cache.getDerivedKeys() ? derivedKeys
+                                          : name(local ? decisions.localK : decisions.globalK));
   cache.setVFormat(name(local ? decisions.localV : decisions.globalV));
   cache.setCapacity(cacheCapacity(cache.getWindow(), decisions.context, decisions.chunk));
   // A ring never needs fewer slots than its window, whatever the context.

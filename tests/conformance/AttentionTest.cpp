@@ -1,12 +1,13 @@
 // append_kv and attend against the double-precision reference: layouts byte by byte, rings before
 // and after they wrap, windows, chunks, all formats. All targets must give the same bits.
-#include "ir/Format/Format.h"
+#include "ir/Format/CacheLayout.h"
 #include "tests/conformance/RunKernel.h"
 #include "tests/reference/AttentionReference.h"
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 using namespace gcompile;
 using namespace gcompile::conformance;
@@ -39,13 +40,17 @@ int64_t appendTasks(const KvCache &cache, int64_t rows) {
 void appendWithKernel(const std::string &variant, KvCache &cache, const Floats &k, const Floats &v,
                       int64_t maxRows, int64_t rows, int64_t position) {
   std::string type = rowsType(maxRows, cache.heads * cache.headDim), bytes = cacheType(cache);
+  bool hasKeys = cache.kFormat != "derived";
   KernelRun run;
   run.variant = variant;
-  run.arguments = "%k: " + type + ", %v: " + type + ", %c: " + bytes;
-  run.operation = "kernel.append_kv %k, %v into %c rows %rows position %position {" +
-                  cacheAttributes(cache) + ", heads = " + std::to_string(cache.heads) +
-                  " : i64} : " + type + ", " + type + ", " + bytes;
-  run.buffers = {input(k), input(v), output(cache.bytes)};
+  run.arguments = (hasKeys ? "%k: " + type + ", " : "") + "%v: " + type + ", %c: " + bytes;
+  run.operation = std::string("kernel.append_kv ") + (hasKeys ? "%k, " : "") +
+                  "%v into %c rows %rows position %position {" + cacheAttributes(cache) +
+                  ", heads = " + std::to_string(cache.heads) +
+                  " : i64} : " + (hasKeys ? type + ", " : "") + type + ", " + bytes;
+  if (hasKeys)
+    run.buffers.push_back(input(k));
+  run.buffers.insert(run.buffers.end(), {input(v), output(cache.bytes)});
   run.rows = rows;
   run.position = position;
   run.tasks = appendTasks(cache, rows);
@@ -58,6 +63,23 @@ int64_t groupOf(int64_t heads, int64_t kvHeads) {
   return sharing % 4 == 0 ? 4 : sharing % 2 == 0 ? 2 : 1;
 }
 
+// What a derived cache's keys are rotated with, for all slots: as many pairs as the operation wants
+// (whole vectors or all), of which those without a frequency turn by 0.
+struct KeyRotations {
+  int64_t pairs = 0;
+  Floats cosines, sines;
+
+  explicit KeyRotations(const KvCache &cache) {
+    pairs = (int64_t(cache.frequencies.size()) + 15) / 16 * 16;
+    pairs = std::min(pairs, cache.headDim / 2);
+    Floats frequencies = cache.frequencies;
+    frequencies.resize(pairs, 0.0f);
+    reference::RopeTable table = reference::ropeTable(frequencies, cache.capacity, 0);
+    cosines.assign(table.cosines.begin(), table.cosines.end());
+    sines.assign(table.sines.begin(), table.sines.end());
+  }
+};
+
 Floats attendWithKernel(const std::string &variant, const KvCache &cache, const Floats &q,
                         const AttendQuestion &question, int64_t maxRows) {
   int64_t columns = question.heads * cache.headDim;
@@ -66,12 +88,27 @@ Floats attendWithKernel(const std::string &variant, const KvCache &cache, const 
   KernelRun run;
   run.variant = variant;
   run.arguments = "%q: " + type + ", %c: " + bytes + ", %o: " + type;
-  run.operation = "kernel.attend %q, %c outs(%o) rows %rows position %position {" +
+  run.buffers = {input(q), input(cache.bytes), output(out)};
+  std::string keys;
+  std::optional<KeyRotations> rotations;
+  if (cache.kFormat == "derived") {
+    rotations.emplace(cache);
+    // Slots that were never written have no rotations: what lies there must not matter.
+    for (size_t i = (question.position + question.rows) * rotations->pairs;
+         i < rotations->cosines.size(); ++i)
+      rotations->cosines[i] = rotations->sines[i] = NAN;
+    std::string norm = "memref<" + std::to_string(cache.headDim) + "xf32>",
+                table = rowsType(cache.capacity, rotations->pairs);
+    run.arguments += ", %n: " + norm + ", %cos: " + table + ", %sin: " + table;
+    keys = "keys(%n, %cos, %sin : " + norm + ", " + table + ", " + table + ") ";
+    run.buffers.insert(run.buffers.end(),
+                       {input(cache.keyNorm), input(rotations->cosines), input(rotations->sines)});
+  }
+  run.operation = "kernel.attend %q, %c " + keys + "outs(%o) rows %rows position %position {" +
                   cacheAttributes(cache) + ", heads = " + std::to_string(question.heads) +
                   " : i64, kv_heads = " + std::to_string(cache.heads) +
                   " : i64, window = " + std::to_string(question.window) + " : i64} : " + type +
                   ", " + bytes + ", " + type;
-  run.buffers = {input(q), input(cache.bytes), output(out)};
   run.rows = question.rows;
   run.position = question.position;
   run.tasks = question.rows * question.heads / groupOf(question.heads, cache.heads);
@@ -130,6 +167,26 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AppendKv,
                                          AppendCase{2, 40, 128}, AppendCase{1, 256, 64},
                                          AppendCase{3, 10, 64}));
 
+TEST(AppendKv, writesValuesAloneWhereKeysAreDerived) {
+  const int64_t rows = 5;
+  for (const char *format : formats)
+    for (int64_t headDim : {16, 40, 64}) {
+      KvCache wanted("derived", format, 2, headDim, 64);
+      if (headDim == 64) // no padding
+        EXPECT_EQ(2 * wanted.bytes.size(), KvCache(format, format, 2, headDim, 64).bytes.size());
+      ASSERT_EQ(int64_t(wanted.bytes.size()),
+                cacheLayout("derived", format, 2, headDim, 64)->bytes);
+      KvCache empty = wanted;
+      Floats v = randomFloats(rows * 2 * headDim, 3, 0.3f);
+      wanted.append({}, v, rows, 17);
+      for (const std::string &variant : runnableVariants()) {
+        KvCache got = empty;
+        appendWithKernel(variant, got, {}, v, rows, rows, 17);
+        EXPECT_EQ(got.bytes, wanted.bytes) << variant << " " << format << " D " << headDim;
+      }
+    }
+}
+
 TEST(AppendKv, halvesAreRoundedToEven) {
   // Ties of the code (scale 1) and of f16 (between 1 and 1 + 2⁻¹⁰).
   Floats row = {127.0f,
@@ -178,6 +235,12 @@ Floats valueRows(const AttendCase &c, int64_t rows, int64_t position) {
 // The cache as it is when `question` is asked.
 KvCache filledCache(const AttendCase &c) {
   KvCache cache(c.kFormat, c.vFormat, c.kvHeads, c.headDim, c.capacity);
+  if (cache.kFormat == "derived") {
+    // A quarter of the pairs turns, as in Gemma 4's global layers; scores of some units.
+    cache.keyNorm = randomFloats(c.headDim, 77, 3.0f / std::sqrt(float(c.headDim)));
+    for (int64_t pair = 0; pair < std::max<int64_t>(c.headDim / 8, 1); ++pair)
+      cache.frequencies.push_back(float(std::pow(1e6, -2.0 * pair / double(c.headDim))));
+  }
   int64_t last = c.position + c.rows - 1;
   for (int64_t position = std::max<int64_t>(0, last - c.capacity + 1); position <= last; ++position)
     cache.append(keyRows(c, 1, position), valueRows(c, 1, position), 1, position);
@@ -249,31 +312,85 @@ INSTANTIATE_TEST_SUITE_P(Rings, Attend,
                                          // A window that the ring is too short for.
                                          AttendCase{"f32", "f32", 1, 1, 16, 100, 64, 150, 1}));
 
-TEST(Attend, rowsOfAChunkEqualSingleRows) {
-  for (const char *format : formats) {
-    AttendCase chunk{format, format, 4, 1, 32, 40, 128, 120, 24};
-    Floats q = randomFloats(chunk.rows * chunk.heads * chunk.headDim, 11, 4.0f);
-    for (const std::string &variant : runnableVariants()) {
-      Floats together =
-          attendWithKernel(variant, filledCache(chunk), q, questionOf(chunk), chunk.rows);
-      int64_t columns = chunk.heads * chunk.headDim;
-      for (int64_t row = 0; row < chunk.rows; row += 5) {
-        AttendCase single = chunk;
-        single.position += row;
-        single.rows = 1;
-        Floats query(q.begin() + row * columns, q.begin() + (row + 1) * columns);
-        Floats alone = attendWithKernel(variant, filledCache(single), query, questionOf(single), 1);
-        Floats wanted(together.begin() + row * columns, together.begin() + (row + 1) * columns);
-        EXPECT_TRUE(sameBits(wanted, alone)) << variant << " " << format << " row " << row;
-      }
+// Keys formed from values: every format and group size, whole and cut vectors of pairs, first and
+// last slots, chunks.
+INSTANTIATE_TEST_SUITE_P(
+    Derived, Attend,
+    testing::Values(AttendCase{"derived", "f32", 4, 1, 32, 0, 128, 99, 1},
+                    AttendCase{"derived", "f16", 4, 1, 32, 0, 128, 99, 1},
+                    AttendCase{"derived", "kv8", 4, 1, 32, 0, 128, 99, 1},
+                    AttendCase{"derived", "kv4", 4, 1, 32, 0, 128, 99, 1},
+                    AttendCase{"derived", "f32", 16, 1, 512, 0, 256, 255, 1}, // 12B
+                    AttendCase{"derived", "f16", 8, 1, 512, 0, 256, 200, 2},
+                    AttendCase{"derived", "kv8", 16, 2, 512, 0, 192, 150, 2}, // 26B-A4B
+                    AttendCase{"derived", "kv4", 32, 4, 512, 0, 128, 64, 1},  // 31B
+                    AttendCase{"derived", "f32", 2, 2, 64, 0, 128, 70, 2},    // no sharing
+                    AttendCase{"derived", "kv8", 3, 1, 32, 0, 128, 70, 1},    // groups of 1
+                    AttendCase{"derived", "kv4", 12, 2, 128, 0, 128, 70, 1},  // groups of 2
+                    AttendCase{"derived", "f32", 4, 2, 16, 0, 64, 50, 3},     // half a vector
+                    AttendCase{"derived", "f16", 4, 2, 40, 0, 64, 50, 3},
+                    AttendCase{"derived", "kv8", 4, 1, 24, 0, 64, 50, 1},
+                    AttendCase{"derived", "kv4", 4, 1, 40, 0, 64, 50, 1},
+                    AttendCase{"derived", "f32", 1, 1, 10, 0, 64, 0, 64},
+                    AttendCase{"derived", "kv8", 4, 1, 64, 0, 64, 0, 1}, // one position
+                    AttendCase{"derived", "f32", 4, 1, 64, 0, 128, 0, 128}));
+
+TEST(Attend, derivedKeysAreTheKeysThatCachesHold) {
+  // k = rope(v ⊙ norm) stored, and the same formed on the way: the f32 results differ by the order
+  // of sums alone. (With kv8 and kv4 they need not agree: V's codes are not K's.)
+  AttendCase c{"derived", "f32", 4, 1, 64, 0, 128, 99, 1};
+  KvCache derived = filledCache(c), both("f32", "f32", 1, 64, 128);
+  for (int64_t slot = 0; slot <= c.position; ++slot) {
+    Floats k, v;
+    for (int64_t d = 0; d < c.headDim; ++d) {
+      k.push_back(float(derived.key(0, slot, d)));
+      v.push_back(float(derived.value(0, slot, d)));
     }
+    both.append(k, v, 1, slot);
+  }
+  Floats q = randomFloats(c.heads * c.headDim, 21, 4.0f);
+  for (const std::string &variant : runnableVariants()) {
+    Floats one = attendWithKernel(variant, derived, q, questionOf(c), 1),
+           other = attendWithKernel(variant, both, q, questionOf(c), 1);
+    for (size_t i = 0; i < one.size(); ++i)
+      ASSERT_NEAR(one[i], other[i], 4e-6) << variant << " " << i;
   }
 }
 
+TEST(Attend, rowsOfAChunkEqualSingleRows) {
+  for (bool derived : {false, true})
+    for (const char *format : formats) {
+      if (derived && std::string(format) != "f32" && std::string(format) != "kv4")
+        continue;
+      AttendCase chunk{derived ? "derived" : format, format, 4, 1, 32, derived ? 0 : 40, 128,
+                       derived ? 100 : 120,          24};
+      Floats q = randomFloats(chunk.rows * chunk.heads * chunk.headDim, 11, 4.0f);
+      for (const std::string &variant : runnableVariants()) {
+        Floats together =
+            attendWithKernel(variant, filledCache(chunk), q, questionOf(chunk), chunk.rows);
+        int64_t columns = chunk.heads * chunk.headDim;
+        for (int64_t row = 0; row < chunk.rows; row += 5) {
+          AttendCase single = chunk;
+          single.position += row;
+          single.rows = 1;
+          Floats query(q.begin() + row * columns, q.begin() + (row + 1) * columns);
+          Floats alone =
+              attendWithKernel(variant, filledCache(single), query, questionOf(single), 1);
+          Floats wanted(together.begin() + row * columns, together.begin() + (row + 1) * columns);
+          EXPECT_TRUE(sameBits(wanted, alone)) << variant << " " << format << " row " << row;
+        }
+      }
+    }
+}
+
 TEST(Attend, maskedSlotsHaveNoEffect) {
-  for (const char *format : formats) {
+  std::vector<std::pair<const char *, const char *>> pairs = {{"derived", "f32"},
+                                                              {"derived", "kv8"}};
+  for (const char *format : formats)
+    pairs.push_back({format, format});
+  for (auto [keys, format] : pairs) {
     // Positions 0…20 are seen; slots of 21… hold zeros in one cache and large values in the other.
-    AttendCase c{format, format, 2, 1, 16, 0, 64, 20, 1};
+    AttendCase c{keys, format, 2, 1, 16, 0, 64, 20, 1};
     KvCache clean = filledCache(c), dirty = clean;
     Floats large(c.headDim);
     for (int64_t d = 0; d < c.headDim; ++d)
@@ -284,7 +401,7 @@ TEST(Attend, maskedSlotsHaveNoEffect) {
     for (const std::string &variant : runnableVariants())
       EXPECT_TRUE(sameBits(attendWithKernel(variant, clean, q, questionOf(c), 1),
                            attendWithKernel(variant, dirty, q, questionOf(c), 1)))
-          << variant << " " << format;
+          << variant << " K " << keys << " V " << format;
   }
 }
 

@@ -269,6 +269,48 @@ KernelCase attendCase(const std::string &k, const std::string &v, int64_t heads,
                  {{"%rows", rows}, {"%position", 118}}, rows * heads / together);
 }
 
+// A cache of values alone; keys are formed from them. 40 dims: half a head is no whole number of
+// vectors; 64 dims: it is, and only half of the pairs rotate.
+KernelCase appendValuesCase(const std::string &v) {
+  constexpr int64_t rows = 3, columns = 80;
+  reference::KvCache cache("derived", v, 2, 40, 64);
+  std::string rowType = memref({rows, columns}, "f32");
+  CaseBuilder c("append_kv", "derived_" + v);
+  std::string types = c.input("%v", rowType, randomFloats(rows * columns, 43, 0.3f)) + ", " +
+                      c.output("%c", memref({(int64_t)cache.bytes.size()}, "i8"), cache.bytes);
+  return c.build("%v into %c rows %rows position %position {k_format = \"derived\", v_format = " +
+                     inQuotes(v) +
+                     ", head_dim = 40 : i64, capacity = 64 : i64, heads = 2 : i64} : " + types,
+                 {{"%rows", rows}, {"%position", 13}}, rows * 2);
+}
+
+KernelCase attendDerivedCase(const std::string &v, int64_t headDim) {
+  constexpr int64_t rows = 2, heads = 4, kvHeads = 2, capacity = 128, filled = 100, pairs = 16;
+  reference::KvCache cache("derived", v, kvHeads, headDim, capacity);
+  for (int64_t position = 0; position < filled; ++position)
+    cache.append({}, randomFloats(kvHeads * headDim, 2000 + position, 1), 1, position);
+  reference::RopeTable table = reference::ropeTable(randomFloats(pairs, 53, 1), capacity, 0);
+  std::vector<float> cosines(table.cosines.begin(), table.cosines.end()),
+      sines(table.sines.begin(), table.sines.end());
+  std::string rowType = memref({rows, heads * headDim}, "f32");
+  std::string normType = memref({headDim}, "f32"), tableType = memref({capacity, pairs}, "f32");
+  CaseBuilder c("attend", "derived_" + v + "_" + std::to_string(headDim));
+  c.input("%q", rowType, randomFloats(rows * heads * headDim, 54, 4));
+  std::string cacheType = c.input("%c", memref({(int64_t)cache.bytes.size()}, "i8"), cache.bytes);
+  c.input("%n", normType, randomFloats(headDim, 55, 0.4f));
+  c.input("%cos", tableType, cosines);
+  c.input("%sin", tableType, sines);
+  c.output("%y", rowType, blank(rows * heads * headDim));
+  return c.build(
+      "%q, %c keys(%n, %cos, %sin : " + normType + ", " + tableType + ", " + tableType +
+          ") outs(%y) rows %rows position %position {k_format = \"derived\", v_format = " +
+          inQuotes(v) + ", head_dim = " + std::to_string(headDim) +
+          " : i64, capacity = 128 : i64, heads = 4 : i64, kv_heads = 2 : i64, window = 0 "
+          ": i64} : " +
+          rowType + ", " + cacheType + ", " + rowType,
+      {{"%rows", rows}, {"%position", filled - rows}}, rows * heads / 2);
+}
+
 KernelCase elementwiseCase(const std::string &operation) {
   constexpr int64_t rows = 2, columns = 2100, count = rows * columns; // two pieces a row
   CaseBuilder c(operation, "");
@@ -313,6 +355,11 @@ std::vector<KernelCase> kernelCases() {
     cases.push_back(attendCase(k, v, 4, 0));
   }
   cases.push_back(attendCase("kv8", "kv8", 2, 33));
+  for (const char *v : {"f32", "f16", "kv8", "kv4"}) {
+    cases.push_back(appendValuesCase(v));
+    cases.push_back(attendDerivedCase(v, 64));
+  }
+  cases.push_back(attendDerivedCase("kv4", 40));
   for (const char *operation : {"gelu_mul", "add", "soft_cap"})
     cases.push_back(elementwiseCase(operation));
   return cases;

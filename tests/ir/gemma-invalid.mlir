@@ -118,3 +118,49 @@ func.func @experts_that_do_not_fit(%x: tensor<?x64xf32>, %r: tensor<?x4xf32>) ->
   %y = gemma.experts %x, %r, @gu, @d, @s {top_k = 2, router_scale = 1.0 : f32} : tensor<?x64xf32>, tensor<?x4xf32> -> tensor<?x64xf32>
   return %y : tensor<?x64xf32>
 }
+
+// -----
+// expected-error @+1 {{has derived keys and a window of 64, expected 0}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 64, derived_keys}
+
+// -----
+// expected-error @+1 {{has k_format 'kv8', expected 'derived' exactly with 'derived_keys'}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 0, k_format = "kv8", derived_keys}
+
+// -----
+// expected-error @+1 {{has k_format 'derived', expected 'derived' exactly with 'derived_keys'}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 0, k_format = "derived"}
+
+// -----
+gemma.kv_cache @kv {layer = 0, heads = 2, head_dim = 16, window = 0, derived_keys}
+func.func @keys_that_are_derived(%k: tensor<?x32xf32>) {
+  // expected-error @+1 {{writes keys to @kv, which derives them}}
+  gemma.append_kv %k, %k, @kv : tensor<?x32xf32>, tensor<?x32xf32>
+  return
+}
+
+// -----
+gemma.kv_cache @kv {layer = 0, heads = 2, head_dim = 16, window = 0}
+func.func @keys_that_are_missing(%v: tensor<?x32xf32>) {
+  // expected-error @+1 {{writes no keys to @kv, which stores them}}
+  gemma.append_kv %v, @kv : tensor<?x32xf32>
+  return
+}
+
+// -----
+gemma.kv_cache @kv {layer = 0, heads = 2, head_dim = 16, window = 0, derived_keys}
+func.func @no_norm_of_keys(%q: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // expected-error @+1 {{needs 'key_norm' and 'frequencies' exactly when the keys of @kv are derived}}
+  %y = gemma.attention %q, @kv {heads = 2} : tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+
+// -----
+gemma.kv_cache @kv {layer = 0, heads = 2, head_dim = 16, window = 0, derived_keys}
+gemma.weight @norm from "n" rows 0 : tensor<8xf32> {role = "norm", layer = 0, modality = "text"}
+gemma.weight @rope from "" rows 0 : tensor<8xf32> {role = "rope_frequencies", layer = -1, modality = "text", theta = 1.0e6 : f64, pairs = 8 : i64}
+func.func @norm_of_wrong_length(%q: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // expected-error @+1 {{needs 16 values of @norm, which has 8}}
+  %y = gemma.attention %q, @kv {heads = 2, key_norm = @norm, frequencies = @rope} : tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}

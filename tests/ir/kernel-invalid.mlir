@@ -84,3 +84,38 @@ func.func @slice_beyond(%i: memref<4xi32>, %t: memref<81920xi8>, %y: memref<4x64
   kernel.gather_rows %i, %t outs(%y) rows %rows {format = "bf16", layout = "row", table_rows = 320, columns = 64, slice = 5, slices = 5, scale = 1.0 : f32} : memref<4xi32>, memref<81920xi8>, memref<4x64xf32>
   return
 }
+
+// -----
+func.func @keys_of_a_cache_without(%k: memref<4x16xf32>, %cache: memref<4096xi8>, %rows: index, %position: index) {
+  // expected-error @+1 {{has k_format 'derived' and keys}}
+  kernel.append_kv %k, %k into %cache rows %rows position %position {k_format = "derived", v_format = "f32", heads = 1, head_dim = 16, capacity = 64} : memref<4x16xf32>, memref<4x16xf32>, memref<4096xi8>
+  return
+}
+
+// -----
+func.func @derived_keys_of_nothing(%q: memref<4x16xf32>, %cache: memref<4096xi8>, %rows: index, %position: index) {
+  // expected-error @+1 {{has k_format 'derived' and 0 inputs of keys, expected 3}}
+  kernel.attend %q, %cache outs(%q) rows %rows position %position {k_format = "derived", v_format = "f32", heads = 1, kv_heads = 1, head_dim = 16, capacity = 64, window = 0} : memref<4x16xf32>, memref<4096xi8>, memref<4x16xf32>
+  return
+}
+
+// -----
+func.func @derived_keys_in_a_window(%q: memref<4x16xf32>, %cache: memref<4096xi8>, %n: memref<16xf32>, %t: memref<64x8xf32>, %rows: index, %position: index) {
+  // expected-error @+1 {{has derived keys and a window of 16, expected 0}}
+  kernel.attend %q, %cache keys(%n, %t, %t : memref<16xf32>, memref<64x8xf32>, memref<64x8xf32>) outs(%q) rows %rows position %position {k_format = "derived", v_format = "f32", heads = 1, kv_heads = 1, head_dim = 16, capacity = 64, window = 16} : memref<4x16xf32>, memref<4096xi8>, memref<4x16xf32>
+  return
+}
+
+// -----
+func.func @rotations_of_too_few_positions(%q: memref<4x16xf32>, %cache: memref<4096xi8>, %n: memref<16xf32>, %t: memref<32x8xf32>, %rows: index, %position: index) {
+  // expected-error @+1 {{cosines has type 'memref<32x8xf32>', expected shape 64x8}}
+  kernel.attend %q, %cache keys(%n, %t, %t : memref<16xf32>, memref<32x8xf32>, memref<32x8xf32>) outs(%q) rows %rows position %position {k_format = "derived", v_format = "f32", heads = 1, kv_heads = 1, head_dim = 16, capacity = 64, window = 0} : memref<4x16xf32>, memref<4096xi8>, memref<4x16xf32>
+  return
+}
+
+// -----
+func.func @odd_number_of_pairs(%q: memref<4x64xf32>, %cache: memref<16384xi8>, %n: memref<64xf32>, %t: memref<64x8xf32>, %rows: index, %position: index) {
+  // expected-error @+1 {{rotates 8 pairs of heads of 64, expected a multiple of 16 or all}}
+  kernel.attend %q, %cache keys(%n, %t, %t : memref<64xf32>, memref<64x8xf32>, memref<64x8xf32>) outs(%q) rows %rows position %position {k_format = "derived", v_format = "f32", heads = 1, kv_heads = 1, head_dim = 64, capacity = 64, window = 0} : memref<4x64xf32>, memref<16384xi8>, memref<4x64xf32>
+  return
+}

@@ -15,7 +15,7 @@ func.func @reader(%q: tensor<?x64xf32>) -> tensor<?x64xf32> {
 // -----
 
 gemma.kv_cache @kv0 {layer = 0, heads = 1, head_dim = 16, window = 8}
-// expected-error @+1 {{differs from its donor @kv0 in heads, head size or window}}
+// expected-error @+1 {{differs from its donor @kv0 in heads, head size, window or derived keys}}
 gemma.kv_cache @kv1 {layer = 1, heads = 1, head_dim = 16, window = 0, donor = @kv0}
 
 // -----

@@ -77,6 +77,8 @@ namespace {
 
 int64_t roundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
+bool isDerived(const KvCache &cache) { return cache.kFormat == "derived"; }
+
 bool hasScales(const std::string &format) { return format == "kv8" || format == "kv4"; }
 
 int64_t bitsOf(const std::string &format) {
@@ -112,7 +114,7 @@ struct Parts {
   explicit Parts(const KvCache &cache) {
     dimsK = roundUp(cache.headDim, 16);
     dimsV = roundUp(cache.headDim, cache.vFormat == "kv4" ? 32 : 16);
-    headBytesK = cache.capacity * dimsK * bitsOf(cache.kFormat) / 8;
+    headBytesK = isDerived(cache) ? 0 : cache.capacity * dimsK * bitsOf(cache.kFormat) / 8;
     headBytesV = cache.capacity * dimsV * bitsOf(cache.vFormat) / 8;
     int64_t scaleBytes = cache.heads * cache.capacity * 4;
     dataK = 0;
@@ -181,25 +183,36 @@ void KvCache::append(const Floats &k, const Floats &v, int64_t rows, int64_t pos
     for (int64_t head = 0; head < heads; ++head) {
       int64_t slot = (position + row) % capacity;
       int64_t first = (row * heads + head) * headDim;
-      Floats key(k.begin() + first, k.begin() + first + headDim);
       Floats value(v.begin() + first, v.begin() + first + headDim);
-      key.resize(parts.dimsK);
       value.resize(parts.dimsV);
-      float kScale = quantize(kFormat, key), vScale = quantize(vFormat, value);
-      for (int64_t d = 0; d < parts.dimsK; ++d)
-        encode(bytes.data() + parts.dataK + head * parts.headBytesK,
-               placeOfKey(kFormat, parts.dimsK, slot, d), kFormat, true, key[d]);
+      float vScale = quantize(vFormat, value);
       for (int64_t d = 0; d < parts.dimsV; ++d)
         encode(bytes.data() + parts.dataV + head * parts.headBytesV,
                placeOfValue(vFormat, parts.dimsV, slot, d), vFormat, false, value[d]);
-      if (hasScales(kFormat))
-        std::memcpy(bytes.data() + parts.scalesK + 4 * (head * capacity + slot), &kScale, 4);
       if (hasScales(vFormat))
         std::memcpy(bytes.data() + parts.scalesV + 4 * (head * capacity + slot), &vScale, 4);
+      if (isDerived(*this))
+        continue;
+      Floats key(k.begin() + first, k.begin() + first + headDim);
+      key.resize(parts.dimsK);
+      float kScale = quantize(kFormat, key);
+      for (int64_t d = 0; d < parts.dimsK; ++d)
+        encode(bytes.data() + parts.dataK + head * parts.headBytesK,
+               placeOfKey(kFormat, parts.dimsK, slot, d), kFormat, true, key[d]);
+      if (hasScales(kFormat))
+        std::memcpy(bytes.data() + parts.scalesK + 4 * (head * capacity + slot), &kScale, 4);
     }
 }
 
 double KvCache::key(int64_t head, int64_t slot, int64_t dim) const {
+  if (isDerived(*this)) {
+    int64_t half = headDim / 2, pair = dim % half;
+    double low = value(head, slot, pair) * keyNorm[pair];
+    double high = value(head, slot, pair + half) * keyNorm[pair + half];
+    double angle = pair < int64_t(frequencies.size()) ? float(slot) * frequencies[pair] : 0;
+    return dim < half ? low * std::cos(angle) - high * std::sin(angle)
+                      : high * std::cos(angle) + low * std::sin(angle);
+  }
   Parts parts(*this);
   double code = decode(bytes.data() + parts.dataK + head * parts.headBytesK,
                        placeOfKey(kFormat, parts.dimsK, slot, dim), kFormat, true);

@@ -28,9 +28,13 @@ Doubles softCap(const Floats &x, double cap);
 
 // One layer's cache.
 struct KvCache {
-  std::string kFormat, vFormat; // f32 f16 kv8 kv4
+  std::string kFormat, vFormat; // f32 f16 kv8 kv4; K also "derived": only V is stored
   int64_t heads, headDim, capacity;
   std::vector<uint8_t> bytes;
+  // What derived keys are formed with: k of position p = slot is rope_p(v ⊙ keyNorm), where the
+  // first pairs turn by float(p) · frequency rounded to float, and pairs without a frequency do not
+  // turn.
+  Floats keyNorm, frequencies;
 
   KvCache(std::string k, std::string v, int64_t heads, int64_t headDim, int64_t capacity);
 

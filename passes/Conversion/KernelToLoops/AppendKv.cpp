@@ -25,7 +25,7 @@ public:
 
   void emit(TaskRange tasks) {
     int64_t heads = op.getHeads();
-    if (cache.kFormat == KvFormat::Kv4) {
+    if (!cache.derivesKeys && cache.kFormat == KvFormat::Kv4) {
       m.forEach(tasks.begin, tasks.end, 1, [&](Value head) {
         m.forEach(m.index(0), op.getRows(), 1, [&](Value row) { appendRow(row, head); });
       });
@@ -39,7 +39,9 @@ private:
   void appendRow(Value row, Value head) {
     Place place{row, head, m.remi(m.addi(op.getPosition(), row), cache.capacity),
                 m.muli(head, cache.headDim)};
-    if (isQuantized(cache.kFormat))
+    if (cache.derivesKeys)
+      ; // V is all there is
+    else if (isQuantized(cache.kFormat))
       appendCodesK(place);
     else
       appendValuesK(place);

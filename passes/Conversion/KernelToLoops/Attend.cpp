@@ -9,6 +9,10 @@
 // The valid slots of a row at position p are the ring interval of positions [oldest, p]; only
 // blocks that hold one are visited, so the running maximum is always a real score. Masked slots
 // contribute exactly 0 and may hold anything finite.
+//
+// Derived keys (docs/decisions/0007) are formed from values, whose layout has dims as lanes: a
+// score is then a fused chain over chunks of 16 pairs of dims, lower then upper, and one sum of
+// lanes.
 #include "ir/Kernel/Tasks.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -37,6 +41,8 @@ public:
     queries = allocate({group, cache.dimsK});
     probabilities = allocate({group, blockSlots});
     sums = allocate({group, cache.dimsV});
+    if (cache.derivesKeys && cache.headDim / 2 % lanes)
+      decoded = allocate({4, cache.dimsK});
   }
 
   void emit(TaskRange tasks) {
@@ -124,7 +130,9 @@ private:
     Value firstSlot = m.muli(block, blockSlots);
     Values scores = emitScores(kvHead, block); // [head][vector]
     if (isQuantized(cache.kFormat)) {
-      Value scales = m.addi(cache.kScales(kvHead), firstSlot);
+      // Rotation and norm weight are linear: the scale of a derived key is that of its value.
+      Value scales = cache.derivesKeys ? cache.vScales(kvHead) : cache.kScales(kvHead);
+      scales = m.addi(scales, firstSlot);
       for (int64_t v = 0; v < blockVectors; ++v) {
         Value scale = m.load(cache.f32View, m.addi(scales, lanes * v));
         for (int64_t g = 0; g < group; ++g)
@@ -216,6 +224,10 @@ private:
 
   // Scores of the block's 64 tokens: [head][vector], without K's scale.
   Values emitScores(Value kvHead, Value block) {
+    return cache.derivesKeys ? emitDerivedScores(kvHead, block) : emitStoredScores(kvHead, block);
+  }
+
+  Values emitStoredScores(Value kvHead, Value block) {
     // Vectors of tokens computed together.
     int64_t tile = std::clamp<int64_t>(accumulators / group, 1, blockVectors);
     tile = tile == 3 ? 2 : tile;
@@ -252,6 +264,107 @@ private:
           scores[g * blockVectors + first + v] = result[g * tile + v];
     }
     return scores;
+  }
+
+  // Keys are formed for all heads of the task together, a few tokens at a time; the scores pass
+  // through memory to become vectors of tokens.
+  Values emitDerivedScores(Value kvHead, Value block) {
+    constexpr int64_t quad = 4; // tokens that share words of a quantized cache
+    int64_t tile = std::clamp<int64_t>(accumulators / group, 1, quad);
+    tile = tile == 3 ? 2 : tile;
+    int64_t half = cache.headDim / 2;
+    int64_t pairs = cast<MemRefType>(op.getKeys()[1].getType()).getDimSize(1);
+    Value base = valuesOf(kvHead, block), firstSlot = m.muli(block, blockSlots);
+    m.forEach(m.index(0), m.index(blockSlots), quad, [&](Value token) {
+      for (int64_t first = 0; first < quad; first += tile) {
+        if (decoded)
+          decodeRows(base, token, first, tile);
+        Values sums(group * tile, m.f(0));
+        auto add = [&](Value from, Value to, bool rotates, int64_t count) {
+          sums = m.forEach(from, to, lanes, sums, [&](Value column, ValueRange carried) -> Values {
+            Values now = llvm::to_vector(carried);
+            addPairs(now, base, m.addi(firstSlot, token), token, first, tile, column, rotates,
+                     count);
+            return now;
+          });
+        };
+        // Whole chunks of rotated pairs, then of the others; the last chunk of a head may be cut.
+        int64_t whole = half / lanes * lanes, rotated = std::min(pairs, whole);
+        if (rotated)
+          add(m.index(0), m.index(rotated), true, lanes);
+        if (rotated < whole)
+          add(m.index(rotated), m.index(whole), false, lanes);
+        if (whole < half)
+          add(m.index(whole), m.index(half), pairs > whole, half - whole);
+        for (int64_t t = 0; t < tile; ++t)
+          for (int64_t g = 0; g < group; ++g)
+            m.storeScalar(m.sumOfLanes(sums[g * tile + t]), probabilities,
+                          {m.index(g), m.addi(token, first + t)});
+      }
+    });
+    Values scores;
+    for (int64_t g = 0; g < group; ++g)
+      for (int64_t v = 0; v < blockVectors; ++v)
+        scores.push_back(m.load(probabilities, {m.index(g), m.index(lanes * v)}));
+    return scores;
+  }
+
+  // sums += q · k over `count` pairs from `column` on, of tokens token + first + [0, tile).
+  void addPairs(Values &sums, Value base, Value slot, Value token, int64_t first, int64_t tile,
+                Value column, bool rotates, int64_t count) {
+    Value upper = m.addi(column, cache.headDim / 2), norm = op.getKeys()[0];
+    Value lowNorm = m.load(norm, column, count), highNorm = m.load(norm, upper, count);
+    for (int64_t t = 0; t < tile; ++t) {
+      Value low = m.mul(valuesAt(base, column, token, first, t, count), lowNorm);
+      Value high = m.mul(valuesAt(base, upper, token, first, t, count), highNorm);
+      if (rotates) {
+        Value position = m.addi(slot, first + t);
+        Value cosine = m.load(op.getKeys()[1], {position, column}, count);
+        Value sine = m.load(op.getKeys()[2], {position, column}, count);
+        std::tie(low, high) = m.rotate(low, high, cosine, sine);
+      }
+      for (int64_t g = 0; g < group; ++g) {
+        Value &sum = sums[g * tile + t];
+        sum = m.fma(m.load(queries, {m.index(g), column}, count), low, sum);
+        sum = m.fma(m.load(queries, {m.index(g), upper}, count), high, sum);
+      }
+    }
+  }
+
+  // `count` values of a token from dim `column` on, as codes where the cache has codes. Lanes of
+  // columns cut at half a head are taken from whole decoded rows: blocks of codes are 16 dims.
+  Value valuesAt(Value base, Value column, Value token, int64_t first, int64_t t, int64_t count) {
+    if (decoded)
+      return m.load(decoded, {m.index(t), column}, count);
+    return decodedVector(base, column, token, first + t);
+  }
+
+  void decodeRows(Value base, Value token, int64_t first, int64_t tile) {
+    m.forEach(m.index(0), m.index(cache.dimsK), lanes, [&](Value column) {
+      for (int64_t t = 0; t < tile; ++t)
+        m.store(decodedVector(base, column, token, first + t), decoded, {m.index(t), column});
+    });
+  }
+
+  // The 16 values from `column` on, a multiple of 16 in quantized formats, of the token of a quad.
+  Value decodedVector(Value base, Value column, Value token, int64_t t) {
+    if (!isQuantized(cache.vFormat)) {
+      Value row = m.addi(base, m.muli(m.addi(token, t), cache.dimsV));
+      Value values = m.load(cache.vView(), m.addi(row, column));
+      return cache.vFormat == KvFormat::F16
+                 ? arith::ExtFOp::create(m.b, m.f32s(), values).getResult()
+                 : values;
+    }
+    bool isNibbles = cache.vFormat == KvFormat::Kv4;
+    int64_t dims = isNibbles ? 32 : 16; // of a block of 256 words
+    Value words = m.load(cache.vView(),
+                         m.addi(m.addi(base, m.muli(m.divi(column, dims), 256)), m.muli(token, 4)));
+    if (!isNibbles)
+      return signedByte(words, t);
+    // Dims d and d + 16 share bytes.
+    Value shift = arith::IndexCastOp::create(m.b, m.b.getI32Type(),
+                                             m.muli(m.remi(m.divi(column, lanes), 2), 4));
+    return nibble(arith::ShRUIOp::create(m.b, words, m.splat(shift)), t, 0);
   }
 
   // Keys of `tile` vectors of tokens from vector `first` on, at `offset` elements into their
@@ -295,12 +408,15 @@ private:
       --tile;
     int64_t step = isQuantized(cache.vFormat) ? 4 : 1; // tokens of one load
     Value base = valuesOf(kvHead, block);
-    // Meanwhile the next block's keys are fetched, evenly over the steps.
+    // Meanwhile the next block's keys, or the values that they are derived from, are fetched,
+    // evenly over the steps.
     Value next =
         arith::MinUIOp::create(m.b, m.addi(block, 1), m.index(cache.capacity / blockSlots - 1));
-    Value keyBase = cache.kBlock(kvHead, m.muli(next, blockSlots / cache.kBlockTokens()));
-    int64_t keysPerColumns =
-        elementsOfBlock(cache.kView(), cache.kFormat, cache.dimsK) * tile / vectors;
+    Value keyView = cache.derivesKeys ? cache.vView() : cache.kView();
+    Value keyBase = cache.derivesKeys
+                        ? valuesOf(kvHead, next)
+                        : cache.kBlock(kvHead, m.muli(next, blockSlots / cache.kBlockTokens()));
+    int64_t keysPerColumns = elementsOfBlock(keyView, cache.kFormat, cache.dimsK) * tile / vectors;
     int64_t keysPerToken = keysPerColumns / blockSlots;
 
     m.forEach(m.index(0), m.index(cache.dimsV), tile * lanes, [&](Value column) {
@@ -314,7 +430,7 @@ private:
             Values sums = llvm::to_vector(carried);
             Value ahead = m.muli(m.divi(column, tile * lanes), keysPerColumns);
             ahead = m.addi(m.addi(keyBase, ahead), m.muli(token, keysPerToken));
-            prefetch(cache.kView(), ahead, keysPerToken * step);
+            prefetch(keyView, ahead, keysPerToken * step);
             SmallVector<Values> values = loadValues(base, column, token, tile);
             for (int64_t t = 0; t < step; ++t)
               for (int64_t g = 0; g < group; ++g) {
@@ -361,6 +477,7 @@ private:
   int64_t group;                      // query heads of one task
   int64_t accumulators;               // 16-lane values that stay in registers beside the operands
   Value queries, probabilities, sums; // [group][…] on the stack
+  Value decoded; // [token][dim]: rows of values, where half a head is no whole number of vectors
 };
 
 } // namespace

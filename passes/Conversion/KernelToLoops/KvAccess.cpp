@@ -10,9 +10,10 @@ static int64_t elementBytes(KvFormat format) { return format == KvFormat::F16 ? 
 
 KvAccess::KvAccess(VectorMath &m, Value cache, StringRef kText, StringRef vText, int64_t heads,
                    int64_t headDim, int64_t capacity)
-    : kFormat(*parseKvFormat(kText)), vFormat(*parseKvFormat(vText)), headDim(headDim),
-      dimsK(roundUp(headDim, 16)), dimsV(roundUp(headDim, vFormat == KvFormat::Kv4 ? 32 : 16)),
-      capacity(capacity), m(m), layout(kvLayout(kFormat, vFormat, heads, headDim, capacity)) {
+    : derivesKeys(isDerived(kText)), kFormat(*parseKvFormat(derivesKeys ? vText : kText)),
+      vFormat(*parseKvFormat(vText)), headDim(headDim), dimsK(roundUp(headDim, 16)),
+      dimsV(roundUp(headDim, vFormat == KvFormat::Kv4 ? 32 : 16)), capacity(capacity), m(m),
+      layout(*cacheLayout(kText, vText, heads, headDim, capacity)) {
   byteView = cache;
   f32View = m.viewBytes(cache, m.b.getF32Type());
   f16View = m.viewBytes(cache, m.b.getF16Type());

@@ -2,7 +2,7 @@
 // (docs/decisions/0001 has the layouts). Indices are in elements of the view that they go with.
 #pragma once
 
-#include "ir/Format/Format.h"
+#include "ir/Format/CacheLayout.h"
 #include "passes/Conversion/KernelToLoops/VectorMath.h"
 
 namespace gcompile::kernel {
@@ -13,6 +13,7 @@ public:
   KvAccess(VectorMath &m, mlir::Value cache, llvm::StringRef kFormat, llvm::StringRef vFormat,
            int64_t heads, int64_t headDim, int64_t capacity);
 
+  bool derivesKeys; // no K is stored: `kFormat`, the format that keys are read in, is V's
   KvFormat kFormat, vFormat;
   int64_t headDim;
   int64_t dimsK, dimsV; // padded

@@ -12,12 +12,12 @@ namespace gcompile::kernel {
 
 LogicalResult emit(OpBuilder &builder, RopeTableOp op, TaskRange tasks, const TargetInfo &target) {
   VectorMath m(builder, op.getLoc());
-  int64_t half = cast<MemRefType>(op.getFrequencies().getType()).getDimSize(0);
+  int64_t pairs = cast<MemRefType>(op.getCosines().getType()).getDimSize(1);
   m.forEach(tasks.begin, tasks.end, 1, [&](Value row) {
     Value position = m.addi(op.getPosition(), row);
     position = arith::IndexCastOp::create(m.b, m.b.getI64Type(), position);
     position = m.splat(arith::SIToFPOp::create(m.b, m.b.getF32Type(), position));
-    m.forEachChunk(half, [&](Value column, int64_t count) {
+    m.forEachChunk(pairs, [&](Value column, int64_t count) {
       Value angle = m.mul(position, m.load(op.getFrequencies(), column, count));
       CosineSine values = m.cosineSine(angle);
       m.store(values.cosine, op.getCosines(), {row, column}, count);
@@ -39,9 +39,9 @@ LogicalResult emit(OpBuilder &builder, RopeOp op, TaskRange tasks, const TargetI
         Value x = m.load(op.getX(), {row, low}, count), y = m.load(op.getX(), {row, high}, count);
         Value cosine = m.load(op.getCosines(), {row, column}, count);
         Value sine = m.load(op.getSines(), {row, column}, count);
-        Value minusSine = m.sub(m.f(-0.0), sine);
-        m.store(m.fma(y, minusSine, m.mul(x, cosine)), op.getOuts(), {row, low}, count);
-        m.store(m.fma(x, sine, m.mul(y, cosine)), op.getOuts(), {row, high}, count);
+        auto [rotatedX, rotatedY] = m.rotate(x, y, cosine, sine);
+        m.store(rotatedX, op.getOuts(), {row, low}, count);
+        m.store(rotatedY, op.getOuts(), {row, high}, count);
       });
     });
   });

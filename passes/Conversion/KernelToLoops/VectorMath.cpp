@@ -220,6 +220,11 @@ CosineSine VectorMath::cosineSine(Value angle) {
   return {arith::TruncFOp::create(b, f32s(), c), arith::TruncFOp::create(b, f32s(), s)};
 }
 
+std::pair<Value, Value> VectorMath::rotate(Value x, Value y, Value cosine, Value sine) {
+  Value minusSine = sub(f(-0.0), sine);
+  return {fma(y, minusSine, mul(x, cosine)), fma(x, sine, mul(y, cosine))};
+}
+
 void VectorMath::forEach(Value from, Value to, int64_t step, llvm::function_ref<void(Value)> body) {
   forEach(from, to, step, ValueRange{}, [&](Value i, ValueRange) -> SmallVector<Value> {
     body(i);

@@ -84,6 +84,9 @@ public:
   mlir::Value geluTanh(mlir::Value x); // 0.5·x·(1 + tanh(√(2/π)(x + 0.044715 x³)))
   // Of f32 angles up to 2²⁰; absolute error ≤ 2⁻²⁴.
   CosineSine cosineSine(mlir::Value angle);
+  // (x, y) turned by an angle; in each sum the second product is fused.
+  std::pair<mlir::Value, mlir::Value> rotate(mlir::Value x, mlir::Value y, mlir::Value cosine,
+                                             mlir::Value sine);
   // round-half-even(x) as i32 lanes; |x| < 2²².
   mlir::Value roundToInteger(mlir::Value x);
 
