@@ -29,6 +29,15 @@ private:
   }
   FlatSymbolRefAttr ropeFrequencies(LayerType type, int64_t headDim);
   void declareCaches();
+  // The layer whose cache a layer reads, itself or its donor.
+  int64_t cacheOwner(int64_t layer) {
+    return config.layers[layer].ownsKv ? layer : config.layers[layer].kvDonor;
+  }
+  // K = rope(V ⊙ key norm), so that V alone is cached (gemma4.md 2.3, docs/decisions/0007).
+  bool derivesKeys(int64_t layer) {
+    const LayerConfig &owner = config.layers[cacheOwner(layer)];
+    return owner.keyEqualsValue && owner.type == LayerType::Full;
+  }
 
   Value linear(Value x, FlatSymbolRefAttr weight, int64_t width) {
     return gemma::LinearOp::create(builder, loc, activations(width), x, weight);
@@ -129,7 +138,8 @@ void ModuleBuilder::declareCaches() {
         builder, loc, builder.getStringAttr(cacheSymbol(index)), builder.getI64IntegerAttr(index),
         builder.getI64IntegerAttr(layer.kvHeads), builder.getI64IntegerAttr(layer.headDim),
         builder.getI64IntegerAttr(layer.type == LayerType::Sliding ? config.window : 0), donor,
-        StringAttr(), StringAttr(), IntegerAttr());
+        StringAttr(), StringAttr(), IntegerAttr(),
+        derivesKeys(index) ? builder.getUnitAttr() : UnitAttr());
   }
 }
 
@@ -150,13 +160,21 @@ Value ModuleBuilder::attention(Value x, int64_t index) {
     Value rawKey = linear(h, TensorRole::Key, index, keyWidth);
     // K = V layers have no v_proj: V is the raw key projection, before norm and rotation.
     Value rawValue = layer.keyEqualsValue ? rawKey : linear(h, TensorRole::Value, index, keyWidth);
-    Value k = rope(norm(rawKey, vector(TensorRole::KeyNorm, index, layer.headDim), layer.kvHeads),
-                   layer.kvHeads);
+    Value k;
+    if (!derivesKeys(index))
+      k = rope(norm(rawKey, vector(TensorRole::KeyNorm, index, layer.headDim), layer.kvHeads),
+               layer.kvHeads);
     Value v = norm(rawValue, {}, layer.kvHeads);
     gemma::AppendKvOp::create(builder, loc, k, v, cache);
   }
-  Value attended = gemma::AttentionOp::create(builder, loc, q.getType(), q, cache,
-                                              builder.getI64IntegerAttr(config.heads));
+  FlatSymbolRefAttr keyNorm, keyFrequencies;
+  if (derivesKeys(index)) {
+    keyNorm = vector(TensorRole::KeyNorm, cacheOwner(index), layer.headDim);
+    keyFrequencies = frequencies;
+  }
+  Value attended =
+      gemma::AttentionOp::create(builder, loc, q.getType(), q, cache,
+                                 builder.getI64IntegerAttr(config.heads), keyNorm, keyFrequencies);
   Value projected = linear(attended, TensorRole::Output, index, config.hidden);
   return add(x, layerNorm(projected, TensorRole::PostAttentionNorm, index));
 }

@@ -52,7 +52,8 @@ ModelShape shapeOf(const ModelConfig &config) {
   shape.perLayerVocabulary = config.perLayerInput > 0 ? config.perLayerVocabulary : 0;
   for (const LayerConfig &layer : config.layers)
     shape.layers.push_back({layer.type == LayerType::Full, layer.ownsKv, layer.kvHeads,
-                            layer.headDim, layer.intermediate, layer.keyEqualsValue});
+                            layer.headDim, layer.intermediate, layer.keyEqualsValue,
+                            config.rope(layer.type).rotatedPairs});
   for (const TensorSpec &spec : expectedTextTensors(config)) {
     TensorShape tensor;
     tensor.name = spec.name;

@@ -154,6 +154,7 @@ private:
     PlannedKv kv;
     kv.layerType = global ? "global" : "local";
     kv.k = kv.v = format;
+    kv.derivedKeys = bytes.derivedLayers > 0;
     kv.layers = bytes.layers;
     kv.heads = bytes.heads;
     kv.headDim = bytes.headDim;
@@ -518,6 +519,10 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   for (PlannedKv &kv : plan.kvCaches)
     for (const PlannedKv &other : edited.kvCaches)
       if (other.layerType == kv.layerType) {
+        // The other way round is a plan of before keys were derived.
+        if (other.derivedKeys && !kv.derivedKeys)
+          return refuse("k of the " + kv.layerType +
+                        " caches is 'derived', but this model's keys are not its values");
         kv.fixed = other.fixed;
         keepExclusions(kv.options, other.options);
       }

@@ -1,7 +1,12 @@
 // Names of the small enumerations of a plan.
 #include "compiler/Plan/Plan.h"
+#include "ir/Format/CacheLayout.h"
 
 namespace gcompile {
+
+std::string_view keyFormatName(const PlannedKv &kv) {
+  return kv.derivedKeys ? derivedKeys : name(kv.k);
+}
 
 std::string_view name(TablePlacement placement) {
   switch (placement) {

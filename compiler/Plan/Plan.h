@@ -59,7 +59,11 @@ struct PlannedKv {
                      // activations in the account)
   bool fixed = false;
   std::vector<PricedOption> options;
+  // Only V is stored and K formed from it (docs/decisions/0007): files and JSON say k: "derived",
+  // and `k` repeats `v`, the format that keys are read through.
+  bool derivedKeys = false;
 };
+std::string_view keyFormatName(const PlannedKv &kv);
 
 // A share of the time of one decoded token.
 struct TimePart {

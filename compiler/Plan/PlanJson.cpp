@@ -29,7 +29,7 @@ static llvm::json::Object plainPlanJson(const Plan &plan) {
   Array caches;
   for (const PlannedKv &kv : plan.kvCaches)
     caches.push_back(Object{{"layer_type", kv.layerType},
-                            {"k", str(name(kv.k))},
+                            {"k", str(keyFormatName(kv))},
                             {"v", str(name(kv.v))},
                             {"bytes", kv.bytes},
                             {"layers", kv.layers},

@@ -252,7 +252,7 @@ private:
     out << "\nkv cache\n";
     for (const PlannedKv &kv : plan.kvCaches)
       out << "  " << padded(printable(kv.layerType, 26), 26)
-          << llvm::right_justify(humanBytes(kv.bytes), 10) << "  k " << name(kv.k) << ", v "
+          << llvm::right_justify(humanBytes(kv.bytes), 10) << "  k " << keyFormatName(kv) << ", v "
           << name(kv.v) << ", " << kv.layers << " layers of " << kv.capacity << " rows\n";
   }
 

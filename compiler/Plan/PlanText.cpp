@@ -2,6 +2,7 @@
 
 #include "compiler/Plan/deployment_plan.pb.h"
 #include "compiler/Support/TextProto.h"
+#include "ir/Format/CacheLayout.h"
 
 #include "llvm/ADT/Twine.h"
 #include "llvm/Support/JSON.h"
@@ -69,7 +70,7 @@ static void writeTensor(const PlannedTensor &tensor, plan::Tensor &out) {
 
 static void writeKv(const PlannedKv &kv, plan::KvCache &out) {
   out.set_layer_type(kv.layerType);
-  out.set_k(str(name(kv.k)));
+  out.set_k(str(keyFormatName(kv)));
   out.set_v(str(name(kv.v)));
   out.set_layers(kv.layers);
   out.set_heads(kv.heads);
@@ -252,14 +253,15 @@ public:
   }
 
   llvm::Error kvCache(const plan::KvCache &in, Plan &out) {
-    std::optional<KvFormat> k = parseKvFormat(in.k()), v = parseKvFormat(in.v());
+    std::optional<KvFormat> v = parseKvFormat(in.v());
+    std::optional<KvFormat> k = isDerived(in.k()) ? v : parseKvFormat(in.k());
     bool local = in.layer_type() == "local";
     if (!local && in.layer_type() != "global")
       return fault("kv cache has layer type '" + in.layer_type() +
                    "', expected 'local' or 'global'");
     if (!k || !v)
       return fault("kv cache '" + in.layer_type() + "' has formats '" + in.k() + "' and '" +
-                   in.v() + "', expected f32, f16, kv8 or kv4");
+                   in.v() + "', expected f32, f16, kv8 or kv4 (or derived, of k)");
     for (int64_t count : {in.layers(), in.heads(), in.head_dim(), in.capacity(), in.bytes()})
       if (!isSize(count))
         return fault("kv cache '" + in.layer_type() + "' counts " + llvm::Twine(count) +
@@ -274,6 +276,7 @@ public:
     kv.capacity = in.capacity();
     kv.bytes = in.bytes();
     kv.fixed = in.fixed();
+    kv.derivedKeys = isDerived(in.k());
     if (llvm::Error error = options(in.options(), kv.options, in.layer_type()))
       return error;
     for (const PlannedKv &other : out.kvCaches)

@@ -173,7 +173,7 @@ private:
     out += "<div class=\"scroll\"><table><tr><th>cache</th><th>keys</th><th>values</th><th "
            "class=\"n\">layers</th><th class=\"n\">rows</th><th class=\"n\">bytes</th></tr>";
     for (const PlannedKv &kv : plan.kvCaches)
-      out += "<tr><td>" + escaped(kv.layerType) + "</td><td>" + std::string(name(kv.k)) +
+      out += "<tr><td>" + escaped(kv.layerType) + "</td><td>" + std::string(keyFormatName(kv)) +
              "</td><td>" + std::string(name(kv.v)) + "</td><td class=\"n\">" +
              std::to_string(kv.layers) + "</td><td class=\"n\">" + std::to_string(kv.capacity) +
              "</td><td class=\"n\">" + bytesFigure("", kv.bytes) + "</td></tr>";

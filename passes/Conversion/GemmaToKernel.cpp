@@ -36,9 +36,12 @@ private:
   Value mapped(Value value) { return values.lookup(value); }
 
   Value empty(Location loc, int64_t width, Type element) {
+    return empty(loc, capacity, width, element);
+  }
+  Value empty(Location loc, int64_t height, int64_t width, Type element) {
     // Not tensor.empty: equal ones would be merged into one buffer that lives through the program.
     return bufferization::AllocTensorOp::create(
-        builder, loc, RankedTensorType::get({capacity, width}, element), ValueRange());
+        builder, loc, RankedTensorType::get({height, width}, element), ValueRange());
   }
   // Where the kernel for `result` writes: the logits buffer when the program returns it.
   Value destination(Location loc, Value result) {
@@ -231,9 +234,9 @@ std::pair<Value, Value> ProgramConverter::keyRotations(gemma::AttentionOp op,
     return {cosines, sines};
   int64_t columns =
       rotaryTableColumns(cache.getHeadDim(), *weightOp(op.getFrequenciesAttr()).getPairs());
-  int64_t shape[] = {(int64_t)*cache.getCapacity(), columns};
-  Value c = tensor::EmptyOp::create(builder, loc, shape, builder.getF32Type());
-  Value s = tensor::EmptyOp::create(builder, loc, shape, builder.getF32Type());
+  int64_t positions = *cache.getCapacity();
+  Value c = empty(loc, positions, columns, builder.getF32Type());
+  Value s = empty(loc, positions, columns, builder.getF32Type());
   Value end = arith::AddIOp::create(builder, loc, position, rows);
   Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
   SmallVector<Type> types{c.getType(), s.getType()};

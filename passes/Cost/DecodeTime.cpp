@@ -1,5 +1,7 @@
 #include "passes/Cost/DecodeTime.h"
 
+#include "ir/Format/CacheLayout.h"
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -105,8 +107,11 @@ double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool 
     bool derived = derivedKeys && layer.keyFromValue;
     for (bool key : {true, false}) {
       KvFormat format = key ? k : v;
+      // Instead of keys, cosines and sines of their positions are read.
       double memory = key && derived
-                          ? 0
+                          ? rows * 8 *
+                                double(rotaryTableColumns(layer.headDim, layer.rotatedPairs)) /
+                                machine.readBytesPerSecond
                           : rows * rowBytes(layer, format) /
                                 (machine.readBytesPerSecond * bandwidthShare(machine, format) *
                                  cacheGain(machine, workingSetBytes));
@@ -180,10 +185,10 @@ static TimeEstimate decodeTerms(const MachineModel &machine, const ModelShape &m
   estimate.add("head", reading[1], limitMemory);
   estimate.add("head", computing[1], limitArithmetic);
   estimate.add("kv_cache",
-               kvReadSeconds(machine, model, false, work.localK, work.localV, work.positions, false,
+               kvReadSeconds(machine, model, false, work.localK, work.localV, work.positions, true,
                              workingSet) +
                    kvReadSeconds(machine, model, true, work.globalK, work.globalV, work.positions,
-                                 false, workingSet),
+                                 true, workingSet),
                limitMemory);
   estimate.add("launches", barrierSeconds(machine, model), limitBarriers);
   double elements = 0;

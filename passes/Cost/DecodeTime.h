@@ -26,9 +26,9 @@ bool isArithmeticBound(const MachineModel &machine, WeightFormat format,
 // Bytes of K and V of one position that all reading layers of a scope read together, and the time.
 // With `derivedKeys`, layers whose key is the value read V alone (ProgramShape::derivedKeys).
 double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFormat v,
-                          bool derivedKeys = false);
+                          bool derivedKeys = true);
 double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
-                     KvFormat v, int64_t positions, bool derivedKeys = false,
+                     KvFormat v, int64_t positions, bool derivedKeys = true,
                      double workingSetBytes = 0);
 
 // Elements that norms, gates, rotations and rounding of one token visit in a layer.

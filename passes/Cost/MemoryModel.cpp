@@ -1,5 +1,7 @@
 #include "passes/Cost/MemoryModel.h"
 
+#include "ir/Format/CacheLayout.h"
+
 #include <algorithm>
 
 namespace gcompile {
@@ -15,12 +17,14 @@ int64_t localCapacity(const ModelShape &model, const ProgramShape &program) {
 
 int64_t globalCapacity(const ProgramShape &program) { return roundUp(program.context, 64); }
 
-// One layer's cache. Derived keys take no bytes: what is left of the blob is its second half.
+// One layer's cache.
 static int64_t layerCacheBytes(const LayerShape &layer, const ProgramShape &program, KvFormat k,
                                KvFormat v, int64_t rows) {
-  KvLayout layout = kvLayout(k, v, layer.kvHeads, layer.headDim, rows);
+  KvLayout layout = cachesValueOnly(layer, program)
+                        ? valueOnlyLayout(v, layer.kvHeads, layer.headDim, rows)
+                        : kvLayout(k, v, layer.kvHeads, layer.headDim, rows);
   // Blobs follow each other at 128-byte borders.
-  return roundUp(cachesValueOnly(layer, program) ? layout.bytes - layout.dataV : layout.bytes, 128);
+  return roundUp(layout.bytes, 128);
 }
 
 bool cachesValueOnly(const LayerShape &layer, const ProgramShape &program) {
@@ -70,6 +74,14 @@ int64_t tableCacheBytes(const ModelShape &model, WeightFormat format, int64_t ca
   return roundUp(tableRowBytes(model, format) * cacheRows, 128);
 }
 
+int64_t keyRotationBytes(const ModelShape &model, const ProgramShape &program) {
+  for (const LayerShape &layer : model.layers)
+    if (cachesValueOnly(layer, program))
+      return 2 * 4 * globalCapacity(program) *
+             rotaryTableColumns(layer.headDim, layer.rotatedPairs);
+  return 0;
+}
+
 int64_t estimateArenaBytes(const ModelShape &model, const ProgramShape &program) {
   // What lives at once in f32 for one row of a chunk. Everywhere the residual stream, what the
   // per-layer inputs are made of, and sines and cosines of both kinds of layer.
@@ -87,7 +99,8 @@ int64_t estimateArenaBytes(const ModelShape &model, const ProgramShape &program)
         model.hidden + codes + std::max(2 * queries, queries + (layer.ownsKv ? 3 * keys : 0));
     widest = std::max({widest, feedForward, attention});
   }
-  return roundUp(program.prefillChunk * 4 * (always + localHead + globalHead + widest), 128);
+  return roundUp(program.prefillChunk * 4 * (always + localHead + globalHead + widest), 128) +
+         keyRotationBytes(model, program);
 }
 
 // Measured on first images (2026-11): roughly fixed code for norms and attention plus loops for

@@ -25,8 +25,8 @@ struct ProgramShape {
   int64_t context = 4096;
   int64_t prefillChunk = 128, scoreChunk = 16;
   int64_t threads = 1;
-  // Layers whose key is the value cache V alone. Compiled programs cache both now.
-  bool derivedKeys = false;
+  // Layers whose key is the value cache V alone; false: what caching both would take.
+  bool derivedKeys = true;
 };
 
 // Rows of a cache: rings hold window + chunk − 1 rows (never more than the context), rounded up
@@ -57,6 +57,10 @@ int64_t normBytes(int64_t elements); // f32, aligned
 int64_t tableRowBytes(const ModelShape &model, WeightFormat format);
 int64_t tableMemoryBytes(const ModelShape &model, WeightFormat format);
 int64_t tableCacheBytes(const ModelShape &model, WeightFormat format, int64_t cacheRows);
+
+// Cosines and sines, f32, of every position of a cache whose keys are derived: a part of the arena,
+// one for all layers; 0 without such layers.
+int64_t keyRotationBytes(const ModelShape &model, const ProgramShape &program);
 
 // Estimates, until code exists.
 int64_t estimateArenaBytes(const ModelShape &model, const ProgramShape &program);

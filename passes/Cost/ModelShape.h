@@ -25,9 +25,10 @@ struct LayerShape {
   bool global = false; // sees all positions
   bool ownsKv = true;
   int64_t kvHeads = 0, headDim = 0, intermediate = 0;
-  // The key is the value, scaled and rotated (12B, 26B-A4B, 31B, global layers): a program may
-  // cache V alone and derive K (ProgramShape::derivedKeys).
+  // The key is the value, scaled and rotated (12B, 26B-A4B, 31B, global layers): programs cache V
+  // alone and derive K (docs/decisions/0007).
   bool keyFromValue = false;
+  int64_t rotatedPairs = 0; // pairs of dims that rotary positions turn
 };
 
 struct ModelShape {

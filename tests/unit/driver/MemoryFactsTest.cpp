@@ -155,6 +155,7 @@ TEST(MemoryFacts, CacheBytesExactly) {
         continue;
       ProgramShape program;
       program.context = contexts[c];
+      program.derivedKeys = false; // as published
       auto bytes = [&](KvScope scope, KvFormat format) {
         return kvBytes(shape, program, scope, format, format);
       };
@@ -179,14 +180,14 @@ TEST(MemoryFacts, CacheBytesExactly) {
 }
 
 // Where the key is the value (12B, 26B-A4B, 31B, global layers), caching V alone halves the global
-// part, in every format; elsewhere, and without the switch, nothing changes.
+// part, in every format; elsewhere nothing changes.
 TEST(MemoryFacts, ValueOnlyCachesHalveTheGlobalPart) {
   for (const Cache &cache : caches) {
     ModelShape shape = shapeOf(config(cache.name));
     bool derives = cache.window == 1024;
     ProgramShape both, derived;
     both.context = derived.context = 32768;
-    derived.derivedKeys = true;
+    both.derivedKeys = false;
     for (KvFormat format : {KvFormat::F32, KvFormat::F16, KvFormat::Kv8, KvFormat::Kv4}) {
       KvBytes whole = kvBytes(shape, both, KvScope::Global, format, format);
       KvBytes half = kvBytes(shape, derived, KvScope::Global, format, format);
@@ -195,8 +196,11 @@ TEST(MemoryFacts, ValueOnlyCachesHalveTheGlobalPart) {
       EXPECT_EQ(whole.derivedLayers, 0);
       KvBytes local = kvBytes(shape, derived, KvScope::Local, format, format);
       EXPECT_EQ(local.window, kvBytes(shape, both, KvScope::Local, format, format).window);
+      // 64 of 256 pairs turn: a cosine and a sine of each, once for all layers.
+      EXPECT_EQ(keyRotationBytes(shape, derived), derives ? 32768 * 512 : 0) << cache.name;
+      EXPECT_EQ(keyRotationBytes(shape, both), 0);
       EXPECT_EQ(kvBytesPerPosition(shape, true, format, format, true) * (derives ? 2 : 1),
-                kvBytesPerPosition(shape, true, format, format))
+                kvBytesPerPosition(shape, true, format, format, false))
           << cache.name;
     }
     // K and V of different formats: what is left is V's.

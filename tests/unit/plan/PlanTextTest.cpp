@@ -35,6 +35,19 @@ TEST(PlanText, SurvivesAFile) {
   EXPECT_EQ(planText(plan), planText(read));
 }
 
+TEST(PlanText, SaysWhichKeysAreDerived) {
+  Plan plan = samplePlan();
+  plan.kvCaches[1].derivedKeys = true;
+  EXPECT_THAT(planText(plan), HasSubstr("k: \"derived\"\n  v: \"f16\"\n"));
+  EXPECT_THAT(json(plan), HasSubstr("\"k\":\"derived\""));
+  Plan read = llvm::cantFail(parsePlan(planText(plan), "test"));
+  EXPECT_EQ(planText(plan), planText(read));
+  // K is read through V's format: that is the decision that a replay takes.
+  EXPECT_EQ(read.globalK, KvFormat::F16);
+  EXPECT_FALSE(read.kvCaches[0].derivedKeys);
+  EXPECT_THAT(refusalAfter("v: \"kv8\"", "v: \"derived\""), HasSubstr("expected f32, f16, kv8 or"));
+}
+
 TEST(PlanText, WritesAnOptionALine) {
   EXPECT_THAT(planText(samplePlan()),
               HasSubstr("  options { format: \"w4\" bytes: 400 loss: 0.01 seconds: 4e-06 }\n"));
