@@ -122,7 +122,8 @@ private:
       for (const WeightFormatInfo &format : weightFormats()) {
         int64_t bytes = residentBytes(format.format, tensor.n, tensor.k);
         bool allowed = !fixed[index] || *fixed[index] == format.format;
-        choices.push_back({std::string(format.name), bytes, lossOf(tensor, format.format),
+        choices.push_back({std::string(format.name), withPageTables(bytes),
+                           lossOf(tensor, format.format),
                            decodeSeconds(machine, tensor, format.format, bytes), allowed, 0});
       }
     }
@@ -146,7 +147,8 @@ private:
             placeAllowed && (!fixedFormat || rowTableFormat(*fixedFormat) == format.format);
         choices.push_back(
             {tableOptionName(placement, format.format),
-             storage ? tableCacheBytes(model, format.format, choice.tableCacheRows) : whole,
+             withPageTables(storage ? tableCacheBytes(model, format.format, choice.tableCacheRows)
+                                    : whole),
              lossOf(tensor, format.format), seconds, allowed, whole});
       }
     }
@@ -161,7 +163,7 @@ private:
       KvBytes bytes = kvBytes(model, choice.shape, scope, format, format);
       double seconds = kvReadSeconds(machine, model, global, format, format,
                                      std::max<int64_t>(choice.shape.context / 2, 1));
-      choices.push_back({std::string(name(format)), bytes.total(),
+      choices.push_back({std::string(name(format)), withPageTables(bytes.total()),
                          quality->kvDamage(global, format), seconds,
                          !fixedFormat || *fixedFormat == format, 0});
     }
@@ -176,6 +178,7 @@ private:
     priced.fixed.code = known ? exact->codeBytes : estimateCodeBytes(model);
     priced.fixed.runtime = estimateRuntimeBytes(model, choice.shape, request.tokenizerBytes);
     priced.fixed.activations += softTokenBytes(model.encoders, options.modalities, model.hidden);
+    priced.fixed.runtime += pageTableBytes(priced.fixed.peak());
     priced.table.fixedBytes = priced.fixed.peak();
     priced.table.fixedSeconds = barrierSeconds(machine, model);
     if (options.minDecode > 0)

@@ -109,6 +109,8 @@ private:
     auto found = itemOf.find(item);
     return found == itemOf.end() ? -1 : int64_t(found->second);
   }
+  // Its bytes are those of the tensor or cache and of the page tables that map it; the latter
+  // belong to `runtime`.
   const PlanOption &chosen(int64_t item) const {
     return problem.items[item].options[solution.choice[item]];
   }
@@ -131,11 +133,17 @@ private:
       tensor.format = format;
       tensor.placement = std::string(name(placement));
       tensor.bytes = tableRowBytes(model, format) * model.perLayerVocabulary;
-      plan.memory.tables += chosen(item).bytes;
+      int64_t resident = placement == TablePlacement::Storage
+                             ? tableCacheBytes(model, format, choice.tableCacheRows)
+                             : tableMemoryBytes(model, format);
+      plan.memory.tables += resident;
+      plan.memory.runtime += chosen(item).bytes - resident;
     } else {
       tensor.format = *parseWeightFormat(chosen(item).format);
       tensor.bytes = packedBytes(tensor.format, shape.n, shape.k);
-      plan.memory.weights += chosen(item).bytes;
+      int64_t resident = residentBytes(tensor.format, shape.n, shape.k);
+      plan.memory.weights += resident;
+      plan.memory.runtime += chosen(item).bytes - resident;
     }
     if (item >= 0) {
       tensor.fixed = isFixed(problem.items[item]);
@@ -162,6 +170,7 @@ private:
     kv.bytes = bytes.total();
     kv.fixed = isFixed(problem.items[item]);
     kv.options = priced(problem.items[item]);
+    plan.memory.runtime += chosen(item).bytes - bytes.total();
     plan.memory.kvCache += bytes.window;
     plan.memory.activations += bytes.surplus;
     (global ? plan.globalK : plan.localK) = format;

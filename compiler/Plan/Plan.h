@@ -31,7 +31,7 @@ std::optional<Objective> parseObjective(std::string_view name);
 // prices the group.
 struct PricedOption {
   std::string format;      // weight format, or "k/v" pair for KV items ("kv8/kv8")
-  int64_t bytes = 0;       // of the item in this option, resident in memory
+  int64_t bytes = 0;       // of the item in this option, resident, with the page tables for it
   double loss = 0;         // expected KL of choosing it alone, nats per token
   double seconds = 0;      // expected time it adds to one decoded token
   int64_t storedBytes = 0; // in the artifact though not resident (tables on storage)

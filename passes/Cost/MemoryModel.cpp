@@ -58,6 +58,8 @@ int64_t residentBytes(WeightFormat format, int64_t n, int64_t k) {
   return roundUp(packedBytes(format, n, k), 128);
 }
 
+int64_t pageTableBytes(int64_t bytes) { return (bytes + 511) / 512; }
+
 int64_t normBytes(int64_t elements) { return roundUp(elements * 4, 128); }
 
 int64_t tableRowBytes(const ModelShape &model, WeightFormat format) {

@@ -53,6 +53,11 @@ KvBytes kvBytes(const ModelShape &model, const ProgramShape &program, KvScope sc
 int64_t residentBytes(WeightFormat format, int64_t n, int64_t k);
 int64_t normBytes(int64_t elements); // f32, aligned
 
+// What the system keeps to map so many bytes: an entry of 8 bytes for each page of 4 KiB. It counts
+// against the process (a control group is charged for it) and belongs to `runtime`.
+int64_t pageTableBytes(int64_t bytes);
+inline int64_t withPageTables(int64_t bytes) { return bytes + pageTableBytes(bytes); }
+
 // Per-layer row table: the whole of it, or a cache of `cacheRows` rows.
 int64_t tableRowBytes(const ModelShape &model, WeightFormat format);
 int64_t tableMemoryBytes(const ModelShape &model, WeightFormat format);

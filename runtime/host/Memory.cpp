@@ -149,7 +149,8 @@ uint64_t residentBytes(const void *data, uint64_t bytes) {
 
 ProcessMemory processMemory() {
   ProcessMemory memory = {readField("/proc/self/smaps_rollup", "Rss:"),
-                          readField("/proc/self/status", "VmHWM:")};
+                          readField("/proc/self/status", "VmHWM:"),
+                          readField("/proc/self/status", "VmPTE:")};
   if (!memory.resident)
     memory.resident = readField("/proc/self/status", "VmRSS:");
   return memory;

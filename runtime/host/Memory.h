@@ -47,6 +47,8 @@ uint64_t residentBytes(const void *data, uint64_t bytes);
 
 struct ProcessMemory {
   uint64_t resident, peakResident;
+  uint64_t
+      pageTables; // that map it; control groups are charged for them, `resident` leaves them out
 };
 ProcessMemory processMemory();
 

@@ -403,6 +403,7 @@ gc_status gc_get_memory(const gc_model *model, const gc_session *session, gc_mem
   uint64_t named =
       memory->weights + memory->code + memory->tables + memory->kv_cache + memory->activations;
   memory->runtime = process.resident > named ? process.resident - named : 0;
+  memory->runtime += process.pageTables;
   return GC_OK;
 }
 

@@ -187,7 +187,8 @@ gc_status gc_sample(gc_session *session, const gc_sampling *sampling, int32_t *t
 
 /* Bytes resident in this process now, by the categories of the plan. Storage-resident tables count
  * as their row cache; the mapped pages of the table itself are not part of the process. `runtime`
- * is what is resident and in no other category. */
+ * is what is resident and in no other category, and the page tables of the process (which are not
+ * part of `resident`, but count against a memory limit). */
 typedef struct gc_memory {
   uint64_t weights, tables, kv_cache, activations, encoders, code, runtime;
   uint64_t resident, peak_resident;

@@ -85,4 +85,11 @@ TEST(MemoryModel, PeakIsTheSumOfTheCategories) {
   EXPECT_EQ(account.peak(), 127);
 }
 
+// x86-64 and AArch64 with pages of 4 KiB: an entry of 8 bytes maps 4096.
+TEST(MemoryModel, PageTablesTakeAnEntryForEachPage) {
+  EXPECT_EQ(pageTableBytes(int64_t(2) << 30), int64_t(4) << 20);
+  EXPECT_EQ(pageTableBytes(1), 1);
+  EXPECT_EQ(withPageTables(4096), 4104);
+}
+
 } // namespace
