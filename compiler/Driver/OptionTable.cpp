@@ -175,7 +175,8 @@ private:
     priced.fixed.activations = known ? exact->arenaBytes : estimateArenaBytes(model, choice.shape);
     if (known)
       priced.fixed.weights += std::max<int64_t>(exact->otherBytes, 0);
-    priced.fixed.code = known ? exact->codeBytes : estimateCodeBytes(model);
+    priced.fixed.code =
+        known ? exact->codeBytes : estimateCodeBytes(model, request.profile->architecture);
     priced.fixed.runtime = estimateRuntimeBytes(model, choice.shape, request.tokenizerBytes);
     priced.fixed.activations += softTokenBytes(model.encoders, options.modalities, model.hidden);
     priced.fixed.runtime += pageTableBytes(priced.fixed.peak());

@@ -302,7 +302,7 @@ private:
         << "            " << basisPhrase(p.klBasis) << "\n";
     out << llvm::format("  gap       %10.3f %%", 100 * o.gap)
         << (o.gap > 0 ? "      from the best plan of this budget, at most: "
-                      : "      no plan of this budget is better: ")
+                      : "      no choice of formats within this budget is better: ")
         << printable(plan.solver, 20);
     if (plan.seconds > 0)
       out << llvm::format(", %.2f s", plan.seconds);

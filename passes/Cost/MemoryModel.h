@@ -8,6 +8,7 @@
 #include "passes/Cost/ModelShape.h"
 
 #include <cstdint>
+#include <string_view>
 
 namespace gcompile {
 
@@ -69,7 +70,7 @@ int64_t keyRotationBytes(const ModelShape &model, const ProgramShape &program);
 
 // Estimates, until code exists.
 int64_t estimateArenaBytes(const ModelShape &model, const ProgramShape &program);
-int64_t estimateCodeBytes(const ModelShape &model);
+int64_t estimateCodeBytes(const ModelShape &model, std::string_view architecture);
 // Process, stacks, tokenizer (from the size of its data; 0 when there is none).
 int64_t estimateRuntimeBytes(const ModelShape &model, const ProgramShape &program,
                              int64_t tokenizerBytes);
