@@ -21,7 +21,7 @@ struct ModuleOutput {
   int64_t layer = -1;                      // LinearInput
 };
 
-// An error when the architecture has parts that are not implemented yet (a head of its own).
+// An error for a model whose head is not its embedding: none of the published sizes is one.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 buildGemmaModule(const ModelConfig &config, mlir::MLIRContext &context, ModuleOutput output = {});
 

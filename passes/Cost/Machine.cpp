@@ -5,14 +5,9 @@
 
 namespace gcompile {
 
-// All figures moved by the factors; `direction` 1 makes the machine faster, −1 slower.
-static MachineModel moved(const MachineModel &machine, int direction) {
+// Every rate of reading and of computing times a factor.
+static MachineModel scaled(const MachineModel &machine, double bandwidth, double arithmetic) {
   MachineModel m = machine;
-  auto factor = [&](double f) { return direction > 0 ? f : 1 / f; };
-  double bandwidth = factor(machine.uncertainty.bandwidth),
-         arithmetic = factor(machine.uncertainty.arithmetic),
-         launches = factor(machine.uncertainty.launches),
-         storage = factor(machine.uncertainty.storage);
   m.readBytesPerSecond *= bandwidth;
   for (BandwidthPoint &point : m.readCurve)
     point.bytesPerSecond *= bandwidth;
@@ -29,6 +24,17 @@ static MachineModel moved(const MachineModel &machine, int direction) {
   m.floatOpsPerSecond *= arithmetic;
   m.instructionsPerSecond *= arithmetic;
   m.vectorSeconds /= arithmetic;
+  return m;
+}
+
+// All figures moved by their uncertainty; `direction` 1 makes the machine faster, −1 slower.
+static MachineModel moved(const MachineModel &machine, int direction) {
+  auto factor = [&](double f) { return direction > 0 ? f : 1 / f; };
+  double bandwidth = factor(machine.uncertainty.bandwidth),
+         arithmetic = factor(machine.uncertainty.arithmetic),
+         launches = factor(machine.uncertainty.launches),
+         storage = factor(machine.uncertainty.storage);
+  MachineModel m = scaled(machine, bandwidth, arithmetic);
   m.barrierSeconds /= launches;
   m.storageRowSeconds /= storage;
   m.warmPageSeconds /= launches;
@@ -40,24 +46,7 @@ MachineModel optimistic(const MachineModel &machine) { return moved(machine, 1);
 MachineModel pessimistic(const MachineModel &machine) { return moved(machine, -1); }
 
 MachineModel sustained(const MachineModel &machine) {
-  MachineModel m = machine;
-  double compute = machine.sustainedCompute, bandwidth = machine.sustainedBandwidth;
-  m.readBytesPerSecond *= bandwidth;
-  for (BandwidthPoint &point : m.readCurve)
-    point.bytesPerSecond *= bandwidth;
-  for (WeightRates &rates : m.weightRates) {
-    rates.streamBytesPerSecond *= bandwidth;
-    rates.cachedBytesPerSecond *= compute;
-    rates.matmulOperationsPerSecond *= compute;
-  }
-  for (KvRates &rates : m.kvRates) {
-    rates.streamBytesPerSecond *= bandwidth;
-    rates.attentionOperationsPerSecond *= compute;
-  }
-  m.integerOpsPerSecond *= compute;
-  m.floatOpsPerSecond *= compute;
-  m.instructionsPerSecond *= compute;
-  m.vectorSeconds /= compute;
+  MachineModel m = scaled(machine, machine.sustainedBandwidth, machine.sustainedCompute);
   m.sustainedCompute = m.sustainedBandwidth = 1;
   return m;
 }
