@@ -200,6 +200,16 @@ Error Checkpoint::readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, in
   return Error::success();
 }
 
+std::optional<WeightFormat> Checkpoint::nativeFormat(const TensorInfo &) const {
+  return std::nullopt;
+}
+
+llvm::Error Checkpoint::readRowsOnGrid(const TensorInfo &tensor, int64_t, int64_t,
+                                       GridRows &) const {
+  return llvm::createStringError("internal: tensor '" + tensor.name +
+                                 "' has no grid to be read on");
+}
+
 Expected<std::vector<float>> Checkpoint::readAllAsFloat(const TensorInfo &tensor) const {
   std::vector<float> values(tensor.elements());
   if (Error error = readRowsAsFloat(tensor, 0, tensor.rows(), values))

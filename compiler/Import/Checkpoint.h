@@ -5,6 +5,7 @@
 #pragma once
 
 #include "compiler/Import/ModelConfig.h"
+#include "ir/Format/Grid.h"
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
@@ -14,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -76,6 +78,15 @@ public:
   // rowCount · columns values.
   virtual llvm::Error readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                                       llvm::MutableArrayRef<float> out) const;
+
+  // The weight format on whose grid the file holds this tensor exactly (docs/decisions/0009); none:
+  // plain floats, or a grid that we have no format for.
+  virtual std::optional<WeightFormat> nativeFormat(const TensorInfo &tensor) const;
+
+  // Rows [firstRow, firstRow + rowCount) on that grid, bit for bit. Only for tensors that have a
+  // native format. Scales that are not finite are an error that names the tensor and the row.
+  virtual llvm::Error readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                                     GridRows &out) const;
 
   // The whole tensor; for small ones (norms, scalars).
   llvm::Expected<std::vector<float>> readAllAsFloat(const TensorInfo &tensor) const;
