@@ -68,6 +68,8 @@ std::optional<WeightFormat> parseWeightFormat(std::string_view name) {
 
 std::string_view name(WeightFormat format) { return info(format).name; }
 
+bool isKeptGridOnly(WeightFormat format) { return info(format).keptGridOnly; }
+
 int64_t paddedRows(int64_t n) { return roundUp(n, panelRows); }
 
 int64_t paddedColumns(WeightFormat format, int64_t k) {

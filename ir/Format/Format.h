@@ -23,12 +23,16 @@ struct WeightFormatInfo {
   bool isInteger; // computed with int8 activations
   int codeOffset; // stored code = w + codeOffset (8 for w4, 2 for w2, 0 for signed or float)
   int minCode, maxCode; // range of w; 0, 0 for float formats
+  // The grid of other quantizers: offered for tensors that lie on it already, or on request, never
+  // as something to round to in a search.
+  bool keptGridOnly = false;
 };
 
 std::span<const WeightFormatInfo> weightFormats();
 const WeightFormatInfo &info(WeightFormat format);
 std::optional<WeightFormat> parseWeightFormat(std::string_view name);
 std::string_view name(WeightFormat format);
+bool isKeptGridOnly(WeightFormat format);
 
 constexpr int64_t panelRows = 64;
 int64_t paddedRows(int64_t n); // multiple of 64

@@ -141,6 +141,15 @@ int32_t codeSum(const uint8_t *codes, int64_t count) {
   return sum;
 }
 
+// What stands beside the panels of channel-wise formats.
+void finishChannelWise(WeightFormat format, int64_t columns, const uint8_t *codes,
+                       const float *rowScales, float *scales, int32_t *corrections) {
+  std::copy_n(rowScales, panelRows, scales);
+  if (format == WeightFormat::W8)
+    for (int64_t r = 0; r < panelRows; ++r)
+      corrections[r] = -128 * codeSum(codes + r * columns, columns);
+}
+
 } // namespace
 
 PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t *codes,
@@ -199,13 +208,33 @@ PackError packPanel(WeightFormat format, int64_t rowCount, int64_t k, const floa
     error += quantizePaddedRow(facts, columns, paddedRow(k, columns, rows + r * k, scratch),
                                codes.data() + r * columns, rowScales.data() + r * scalesPerRow);
   layOutPanel(format, k, codes.data(), rowScales.data(), panel);
-  if (facts.group != 0)
-    return error;
-  std::copy(rowScales.begin(), rowScales.end(), scales);
-  if (format == WeightFormat::W8)
-    for (int64_t r = 0; r < panelRows; ++r)
-      corrections[r] = -128 * codeSum(codes.data() + r * columns, columns);
+  if (facts.group == 0)
+    finishChannelWise(format, columns, codes.data(), rowScales.data(), scales, corrections);
   return error;
+}
+
+void packPanelFromGrid(const GridRows &grid, int64_t firstRow, int64_t rowCount,
+                       std::span<uint8_t> panel, float *scales, int32_t *corrections) {
+  const WeightFormatInfo &facts = info(grid.format);
+  int64_t k = grid.columns, columns = paddedColumns(grid.format, k);
+  int64_t gridScales = grid.scalesPerRow();
+  assert(facts.isInteger && rowCount >= 0 && rowCount <= panelRows);
+  assert(firstRow >= 0 && firstRow + rowCount <= grid.rows);
+  assert(static_cast<int64_t>(grid.codes.size()) == grid.rows * k);
+  assert(gridScales == (facts.group ? k / facts.group : 1));
+  int64_t scalesPerRow = facts.group ? columns / facts.group : 1;
+  std::vector<uint8_t> codes(panelRows * columns, static_cast<uint8_t>(facts.codeOffset));
+  std::vector<float> rowScales(panelRows * scalesPerRow, 0.0f);
+  for (int64_t r = 0; r < rowCount; ++r) {
+    const int8_t *from = grid.codes.data() + (firstRow + r) * k;
+    for (int64_t i = 0; i < k; ++i)
+      codes[r * columns + i] = static_cast<uint8_t>(from[i] + facts.codeOffset);
+    std::copy_n(grid.scales.data() + (firstRow + r) * gridScales, gridScales,
+                rowScales.data() + r * scalesPerRow);
+  }
+  layOutPanel(grid.format, k, codes.data(), rowScales.data(), panel);
+  if (facts.group == 0)
+    finishChannelWise(grid.format, columns, codes.data(), rowScales.data(), scales, corrections);
 }
 
 PackError packMatrix(WeightFormat format, int64_t n, int64_t k, const float *rows,
@@ -279,6 +308,28 @@ PackError encodeTableRow(WeightFormat format, int64_t columns, int64_t slices, c
         storeHalf(at, i, bf16FromFloat(values[i]));
   }
   return error;
+}
+
+void encodeTableRowFromGrid(const GridRows &grid, int64_t row, int64_t slices,
+                            std::span<uint8_t> out) {
+  const WeightFormatInfo &facts = info(grid.format);
+  int64_t columns = grid.columns / slices, scalesPerRow = grid.scalesPerRow();
+  assert(facts.isInteger && isRowTableFormat(grid.format) && columns * slices == grid.columns);
+  assert(row >= 0 && row < grid.rows && (scalesPerRow == 1 || scalesPerRow == slices));
+  assert(static_cast<int64_t>(out.size()) == rowTableRowBytes(grid.format, columns, slices));
+  int64_t padded = (columns + 63) / 64 * 64;
+  int64_t sliceBytes = rowTableSliceBytes(grid.format, columns);
+  std::memset(out.data(), 0, out.size());
+  std::vector<uint8_t> codes(padded);
+  for (int64_t slice = 0; slice < slices; ++slice) {
+    const int8_t *from = grid.codes.data() + row * grid.columns + slice * columns;
+    std::fill(codes.begin() + columns, codes.end(), static_cast<uint8_t>(facts.codeOffset));
+    for (int64_t i = 0; i < columns; ++i)
+      codes[i] = static_cast<uint8_t>(from[i] + facts.codeOffset);
+    layOutTableSlice(facts, codes.data(), padded, out.data() + slice * sliceBytes);
+    float scale = grid.scales[row * scalesPerRow + (scalesPerRow == 1 ? 0 : slice)];
+    std::memcpy(out.data() + slices * sliceBytes + 4 * slice, &scale, 4);
+  }
 }
 
 } // namespace gcompile

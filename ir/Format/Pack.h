@@ -7,6 +7,7 @@
 #pragma once
 
 #include "ir/Format/Format.h"
+#include "ir/Format/Grid.h"
 
 #include <cstdint>
 #include <span>
@@ -50,9 +51,20 @@ PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t 
 void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const float *groupScales,
                  std::span<uint8_t> panel);
 
+// Rows [firstRow, firstRow + rowCount) of `grid`, at most 64, as one panel of its format: codes and
+// scales are placed as they are, nothing is rounded. `panel`, `scales` and `corrections` are
+// packPanel's. The grid must hold up to gridError.
+void packPanelFromGrid(const GridRows &grid, int64_t firstRow, int64_t rowCount,
+                       std::span<uint8_t> panel, float *scales, int32_t *corrections);
+
 // One row of a row table: `slices` pieces of `columns` values (contiguous) to
 // rowTableRowBytes(format, columns, slices) bytes.
 PackError encodeTableRow(WeightFormat format, int64_t columns, int64_t slices, const float *row,
                          std::span<uint8_t> out);
+
+// Row `row` of `grid` as one row of a row table (w8 w4 w2): grid.columns / slices columns a slice.
+// The grid has one scale a row, which all slices get, or one for each slice.
+void encodeTableRowFromGrid(const GridRows &grid, int64_t row, int64_t slices,
+                            std::span<uint8_t> out);
 
 } // namespace gcompile
