@@ -67,6 +67,11 @@ static llvm::Error checkQuality(const CompilerInvocation &invocation) {
 llvm::Error checkFlags(const CompilerInvocation &invocation) {
   if (invocation.wasGiven("--points") && invocation.command != Command::Pareto)
     return refuse("--points is for 'pareto'");
+  if (invocation.remeasure &&
+      llvm::is_contained({Command::Inspect, Command::Why, Command::Verify, Command::Calibrate},
+                         invocation.command))
+    return refuse("'" + commandName(invocation.command) +
+                  "' takes no --remeasure: it uses nothing that is kept");
   if (llvm::Error error = checkReaders(invocation))
     return error;
   if (llvm::Error error = checkQuality(invocation))

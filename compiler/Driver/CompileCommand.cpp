@@ -253,7 +253,7 @@ ExitCode runCompile(const CommandContext &context) {
       return failWith(ExitCode::BadInput, std::move(error));
   noteLargeBudget(context, *profile);
   if (options.target == "host")
-    measureHost(*profile);
+    measureHost(*profile, options.remeasure);
 
   std::vector<std::string> sources = {options.model};
   bool chooses = options.model.empty();

@@ -70,6 +70,7 @@ struct CompilerInvocation {
     return given.find(std::string_view(flag)) != given.end();
   }
 
+  bool remeasure = false; // what was kept of this machine and of models
   bool json = false, quiet = false, help = false, version = false;
 };
 

@@ -5,7 +5,8 @@
 #include "compiler/Measure/ObserveInputs.h"
 #include "compiler/Measure/Sensitivity.h"
 #include "compiler/Measure/SensitivityFile.h"
-#include "compiler/Quantize/MeasureError.h"
+#include "compiler/Measure/TensorErrors.h"
+#include "compiler/Support/KeptFile.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -24,55 +25,13 @@ static QualityBasis basisOf(const CompilerInvocation &options, bool hasWeights) 
                                                                   : QualityBasis::Sensitivities);
 }
 
-static WeightFormat storedFormat(TensorType type) {
-  switch (type) {
-  case TensorType::F32:
-  case TensorType::F64:
-    return WeightFormat::F32;
-  case TensorType::F16:
-    return WeightFormat::F16;
-  default:
-    return WeightFormat::BF16;
-  }
-}
-
-// The error of every format on every matrix; `moments` may be null.
-static llvm::Error addErrors(const ImportedModel &model, const CompilerInvocation &options,
-                             const InputMoments *moments, QualityModel &quality) {
-  std::vector<MeasureItem> items;
-  std::vector<std::string> names;
-  for (const TensorSpec &spec : expectedTextTensors(model.config)) {
-    const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer);
-    if (!tensor)
-      continue;
-    quality.sourceFormats[spec.name] = storedFormat(tensor->type);
-    if (!isMatrixRole(spec.role) || tensor->shape.size() != 2)
-      continue;
-    MeasureItem item;
-    item.tensor = tensor;
-    bool table = spec.role == TensorRole::PerLayerTable;
-    item.slices = table ? model.config.layerCount() : 1;
-    for (const WeightFormatInfo &format : weightFormats())
-      if (!table || isRowTableFormat(format.format))
-        item.formats.push_back(format.format);
-    if (moments)
-      if (auto found = moments->find(spec.name); found != moments->end())
-        item.inputMoments = &found->second;
-    items.push_back(std::move(item));
-    names.push_back(spec.name);
-  }
-  // Also when the user fixed every format: a replayed plan has to give the same figures.
-  MeasureOptions measure;
-  measure.sampleRows = 16;
-  measure.jobs = unsigned(options.jobs);
-  auto errors = measureErrors(*model.checkpoint, items, measure);
-  if (!errors)
-    return errors.takeError();
-  for (size_t i = 0; i < items.size(); ++i)
-    for (size_t j = 0; j < items[i].formats.size(); ++j)
-      quality.tensors[names[i]].errors[items[i].formats[j]] = (*errors)[i][j];
-  quality.basis = moments ? QualityBasis::Calibration : QualityBasis::Weights;
-  return llvm::Error::success();
+// Also when the user fixed every format: a replayed plan has to give the same figures.
+static TensorErrorOptions measuringOf(const CompilerInvocation &options,
+                                      const InputMoments *moments) {
+  TensorErrorOptions measuring;
+  measuring.jobs = unsigned(options.jobs);
+  measuring.moments = moments;
+  return measuring;
 }
 
 static llvm::Expected<std::string> calibrationText(const CompilerInvocation &options) {
@@ -125,13 +84,12 @@ static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
   key.options =
       std::to_string(calibrationWindows) + " windows of " + std::to_string(calibrationWindow);
   key.basis = basis;
-  std::string folder = sensitivityFolder(),
-              path = folder.empty() ? "" : sensitivityPath(folder, key);
+  std::string folder = cacheFolder(), path = folder.empty() ? "" : sensitivityPath(folder, key);
   auto note = [&](const llvm::Twine &message) {
     if (!options.quiet)
       llvm::errs() << "gcompile: note: " << message << "\n";
   };
-  if (!path.empty() && llvm::sys::fs::exists(path)) {
+  if (!path.empty() && !options.remeasure && llvm::sys::fs::exists(path)) {
     llvm::Error error = loadSensitivity(path, key, shape, quality);
     if (!error)
       return llvm::Error::success();
@@ -150,7 +108,8 @@ static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
     };
     observing.progress = progress;
     llvm::Expected<InputMoments> moments = observe(model, *text, options, observing);
-    failed = moments ? addErrors(model, options, &*moments, quality) : moments.takeError();
+    failed = moments ? measureTensorErrors(model, measuringOf(options, &*moments), quality)
+                     : moments.takeError();
   } else {
     SensitivityOptions measuring;
     measuring.windows = calibrationWindows;
@@ -174,7 +133,8 @@ static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
     return failed;
   if (path.empty())
     return llvm::Error::success();
-  if (llvm::Error error = saveSensitivity(path, sensitivityText(quality, key, plans, positions)))
+  if (llvm::Error error =
+          writeKeptFile(path, sealed(sensitivityText(quality, key, plans, positions))))
     note("what was measured could not be kept: " + llvm::toString(std::move(error)));
   return llvm::Error::success();
 }
@@ -191,7 +151,9 @@ modelQuality(const ImportedModel &model, const ModelShape &shape,
   QualityBasis basis = basisOf(options, hasWeights);
   if (basis == QualityBasis::Prior)
     return quality;
-  if (llvm::Error error = addErrors(model, options, nullptr, *quality))
+  KeptErrorOptions kept{measuringOf(options, nullptr), options.syntheticSeed.has_value(),
+                        options.remeasure};
+  if (llvm::Error error = keptTensorErrors(model, shape, kept, *quality))
     return std::move(error);
   if (basis == QualityBasis::Weights)
     return quality;

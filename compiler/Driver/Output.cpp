@@ -1,5 +1,6 @@
 // Messages and output files.
 #include "compiler/Driver/Commands.h"
+#include "compiler/Support/KeptFile.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -73,26 +74,8 @@ llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef content) {
     llvm::outs() << content;
     return llvm::Error::success();
   }
-  llvm::SmallString<256> model(path);
-  model += ".tmp-%%%%%%%%";
-  llvm::Expected<llvm::sys::fs::TempFile> file = llvm::sys::fs::TempFile::create(model);
-  if (!file)
-    return llvm::createStringError("cannot write '" + path +
-                                   "': " + llvm::toString(file.takeError()));
-  llvm::raw_fd_ostream out(file->FD, /*shouldClose=*/false);
-  out << content;
-  out.flush();
-  if (out.has_error()) {
-    std::string why = out.error().message();
-    out.clear_error();
-    llvm::consumeError(file->discard());
-    return llvm::createStringError("cannot write '" + path + "': " + why);
-  }
-  if (llvm::Error error = file->keep(path)) {
-    std::string why = llvm::toString(std::move(error));
-    llvm::consumeError(file->discard());
-    return llvm::createStringError("cannot write '" + path + "': " + why);
-  }
+  if (llvm::Error error = replaceFile(path, content))
+    return llvm::createStringError("cannot write " + llvm::toString(std::move(error)));
   return llvm::Error::success();
 }
 

@@ -222,7 +222,7 @@ ExitCode runPareto(const CommandContext &context) {
   if (llvm::Error error = checkOutputFolder(options.output))
     return failWith(ExitCode::BadInput, std::move(error));
   if (options.target == "host")
-    measureHost(*profile);
+    measureHost(*profile, options.remeasure);
   llvm::Expected<std::unique_ptr<Candidate>> candidate = modelFor(context, *profile);
   if (!candidate)
     return failWith(ExitCode::BadInput, candidate.takeError());

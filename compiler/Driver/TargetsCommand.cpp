@@ -243,7 +243,7 @@ ExitCode runTargets(const CommandContext &context) {
     if (!profile)
       return failWith(targetFault(name, folders), profile.takeError());
     if (name == "host" && !options.arguments.empty())
-      measureHost(*profile);
+      measureHost(*profile, options.remeasure);
     profiles.push_back(std::move(*profile));
   }
   if (options.json) {

@@ -1,14 +1,10 @@
 #include "compiler/Measure/SensitivityFile.h"
 
 #include "compiler/Measure/sensitivity.pb.h"
+#include "compiler/Support/KeptFile.h"
 
 #include "llvm/ADT/SmallString.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/raw_ostream.h"
-#include "llvm/Support/xxhash.h"
 
 #include <cmath>
 #include <google/protobuf/io/tokenizer.h>
@@ -28,20 +24,7 @@ std::string SensitivityKey::hash() const {
     all += std::string(format.name) + " ";
   all += "\n" + std::string(name(basis)) + "\n" + checkpoint + "\n" + options + "\n" +
          std::to_string(text.size()) + "\n" + text;
-  llvm::XXH128_hash_t sum =
-      llvm::xxh3_128bits({reinterpret_cast<const uint8_t *>(all.data()), all.size()});
-  return llvm::utohexstr(sum.high64, /*LowerCase=*/true, 16) +
-         llvm::utohexstr(sum.low64, /*LowerCase=*/true, 16);
-}
-
-std::string sensitivityFolder() {
-  if (const char *folder = std::getenv("GCOMPILE_CACHE"); folder && *folder)
-    return folder;
-  llvm::SmallString<128> path;
-  if (!llvm::sys::path::cache_directory(path))
-    return "";
-  llvm::sys::path::append(path, "gcompile");
-  return std::string(path);
+  return hashOf(all);
 }
 
 std::string sensitivityPath(llvm::StringRef folder, const SensitivityKey &key) {
@@ -152,7 +135,8 @@ llvm::Error readSensitivity(llvm::StringRef text, const SensitivityKey &key,
     if (key.basis == QualityBasis::Sensitivities && known.probes.empty())
       return bad("tensor '" + tensor.name() + "' was not measured");
   }
-  if (tensors.size() != wanted.size())
+  // What errors are measured of is the caller's to say.
+  if (key.basis != QualityBasis::Weights && tensors.size() != wanted.size())
     return bad("they name " + llvm::Twine(tensors.size()) + " tensors, the model has " +
                llvm::Twine(wanted.size()));
   std::map<std::pair<bool, KvFormat>, double> caches;
@@ -181,28 +165,13 @@ llvm::Error readSensitivity(llvm::StringRef text, const SensitivityKey &key,
 
 llvm::Error loadSensitivity(llvm::StringRef path, const SensitivityKey &key,
                             const ModelShape &shape, QualityModel &quality) {
-  llvm::sys::fs::file_status status;
-  if (std::error_code error = llvm::sys::fs::status(path, status))
-    return bad("'" + path + "': " + error.message());
-  if (status.type() != llvm::sys::fs::file_type::regular_file || status.getSize() > mostBytes)
-    return bad("'" + path + "' is no file of at most 64 MiB");
-  auto buffer = llvm::MemoryBuffer::getFile(path);
-  if (!buffer)
-    return bad("'" + path + "': " + buffer.getError().message());
-  return readSensitivity((*buffer)->getBuffer(), key, shape, quality);
-}
-
-llvm::Error saveSensitivity(llvm::StringRef path, llvm::StringRef text) {
-  auto failed = [&](std::error_code error) {
-    return llvm::createStringError("'" + path + "': " + error.message());
-  };
-  if (std::error_code error = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(path)))
-    return failed(error);
-  // Whole or not at all: two compiles may write it at once.
-  return llvm::writeToOutput(path, [&](llvm::raw_ostream &out) {
-    out << text;
-    return llvm::Error::success();
-  });
+  llvm::Expected<std::string> text = readKeptFile(path, mostBytes);
+  if (!text)
+    return bad(llvm::toString(text.takeError()));
+  std::optional<std::string> content = unsealed(*text);
+  if (!content)
+    return bad("'" + path + "' is damaged");
+  return readSensitivity(*content, key, shape, quality);
 }
 
 } // namespace gcompile

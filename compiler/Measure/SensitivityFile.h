@@ -22,23 +22,21 @@ struct SensitivityKey {
   std::string hash() const; // 32 hex digits; covers the version and the known formats too
 };
 
-// Where such files lie: $GCOMPILE_CACHE, else gcompile/ in the user's cache folder
-// ($XDG_CACHE_HOME,
-// ~/.cache). Empty when there is none.
-std::string sensitivityFolder();
+// Its file in the cache folder (compiler/Support/KeptFile.h).
 std::string sensitivityPath(llvm::StringRef folder, const SensitivityKey &key);
 
 std::string sensitivityText(const QualityModel &quality, const SensitivityKey &key,
                             llvm::ArrayRef<WholePlan> wholePlans, int64_t positions);
 
 // Completes `quality` (of a model of that shape) with what the text says; on an error it is
-// unchanged. Every matrix of the model has to be in it, and nothing else.
+// unchanged. Every matrix of the model has to be in it, and nothing else; on the basis of weights
+// some may be missing.
 llvm::Error readSensitivity(llvm::StringRef text, const SensitivityKey &key,
                             const ModelShape &shape, QualityModel &quality);
 
-// Reads or replaces the file whole. Reading a file that does not exist is an error like others.
+// Reads a file of sealed text (compiler/Support/KeptFile.h). One that does not exist is an error
+// like others.
 llvm::Error loadSensitivity(llvm::StringRef path, const SensitivityKey &key,
                             const ModelShape &shape, QualityModel &quality);
-llvm::Error saveSensitivity(llvm::StringRef path, llvm::StringRef text);
 
 } // namespace gcompile

@@ -78,9 +78,10 @@ std::vector<std::string> profileFigureNames();
 // This machine: cores, features, caches, memory (with the limits of its control groups).
 DeviceProfile detectHost();
 
-// Adds what a calibration of this machine measured, if one was saved, else the read bandwidth (at
-// most 0.3 s). Not part of `text`.
-void measureHost(DeviceProfile &host);
+// Adds what a calibration of this machine measured, if one was saved, else the read bandwidth: as
+// it was measured within the last hour (HostRead.h), or anew (at most 0.3 s); with `remeasure` anew
+// in any case. Not part of `text`.
+void measureHost(DeviceProfile &host, bool remeasure = false);
 
 // What the cost model needs; zeros where the profile says nothing.
 MachineModel machineModel(const DeviceProfile &profile);

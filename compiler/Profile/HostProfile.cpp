@@ -1,6 +1,7 @@
 // This machine as a profile: what the kernel and the processor say, plus a short read-bandwidth
 // measurement for predictions.
 #include "compiler/Profile/CalibrationCache.h"
+#include "compiler/Profile/HostRead.h"
 
 #include "compiler/Profile/device_profile.pb.h"
 
@@ -10,8 +11,7 @@
 #include "llvm/TargetParser/Host.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
+#include <ctime>
 #include <google/protobuf/text_format.h>
 #include <sched.h>
 #include <thread>
@@ -190,53 +190,6 @@ DeviceProfile detectHost() {
   return llvm::cantFail(std::move(parsed)); // we wrote it
 }
 
-// Best rate of a few passes over a buffer that is larger than the cache a virtual machine really
-// owns.
-static double readBandwidth(int64_t threads, int64_t bytesPerThread) {
-  using Clock = std::chrono::steady_clock;
-  std::vector<std::vector<uint64_t>> buffers(threads);
-  std::atomic<int64_t> ready{0};
-  std::atomic<bool> stop{false};
-  std::atomic<int64_t> bytesRead{0};
-  std::atomic<uint64_t> sink{0};
-  std::vector<std::thread> workers;
-  for (int64_t t = 0; t < threads; ++t)
-    workers.emplace_back([&, t] {
-      buffers[t].assign(size_t(bytesPerThread) / 8, 1);
-      ++ready;
-      while (ready.load() < threads)
-        std::this_thread::yield();
-      while (!stop.load(std::memory_order_relaxed)) {
-        uint64_t sum[8] = {};
-        constexpr size_t slice = 1 << 17;
-        for (size_t from = 0; from < buffers[t].size() && !stop.load(std::memory_order_relaxed);
-             from += slice) {
-          const uint64_t *data = buffers[t].data() + from;
-          size_t count = std::min(slice, buffers[t].size() - from) / 8 * 8;
-          for (size_t i = 0; i < count; i += 8)
-            for (size_t j = 0; j < 8; ++j)
-              sum[j] += data[i + j];
-          bytesRead += int64_t(count) * 8;
-        }
-        sink += sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
-      }
-    });
-  while (ready.load() < threads)
-    std::this_thread::yield();
-  double best = 0;
-  for (int pass = 0; pass < 6; ++pass) {
-    int64_t before = bytesRead.load();
-    Clock::time_point start = Clock::now();
-    std::this_thread::sleep_for(std::chrono::milliseconds(25));
-    double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, double(bytesRead.load() - before) / seconds);
-  }
-  stop = true;
-  for (std::thread &worker : workers)
-    worker.join();
-  return best;
-}
-
 // The figures that a saved calibration has, as facts.
 static void addCalibrated(DeviceProfile &host) {
   llvm::Expected<DeviceProfile> calibrated = parseProfile(host.calibrationText, "calibration");
@@ -250,7 +203,7 @@ static void addCalibrated(DeviceProfile &host) {
       host.facts.push_back(*fact);
 }
 
-void measureHost(DeviceProfile &host) {
+void measureHost(DeviceProfile &host, bool remeasure) {
   host.calibrationText = savedCalibration(hostProcessorName(), int64_t(host.value("cores", 0)));
   if (!host.calibrationText.empty())
     addCalibrated(host);
@@ -262,9 +215,13 @@ void measureHost(DeviceProfile &host) {
                  const char *confidence) {
     host.facts.push_back({name, value, unit, source, "now", confidence});
   };
-  if (bytesPerThread >= (1 << 20) && !host.find("read_bytes_per_second"))
-    add("read_bytes_per_second", readBandwidth(threads, bytesPerThread), "byte/s",
+  if (bytesPerThread >= (1 << 20) && !host.find("read_bytes_per_second")) {
+    HostRead read = hostRead({hostProcessorName(), totalMemory(), threads, bytesPerThread},
+                             std::time(nullptr), remeasure);
+    add("read_bytes_per_second", read.bytesPerSecond, "byte/s",
         "plain read of 64 MiB a thread, best of six", "measured");
+    host.facts.back().date = dateAndTime(read.measuredAt);
+  }
   add("clock_hertz", clock, "Hz", "the kernel", "single_source");
   double perCycle = host.hasFeature("avx512_vnni") ? 256
                     : host.hasFeature("i8mm")      ? 128

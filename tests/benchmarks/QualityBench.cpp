@@ -18,7 +18,7 @@
 #include "compiler/Measure/Divergence.h"
 #include "compiler/Measure/ObserveInputs.h"
 #include "compiler/Measure/Sensitivity.h"
-#include "compiler/Quantize/MeasureError.h"
+#include "compiler/Measure/TensorErrors.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
@@ -75,30 +75,13 @@ std::string readText(const std::string &path, const std::string &part) {
 QualityModel withErrors(const ImportedModel &model, const ModelShape &shape,
                         const InputMoments *moments) {
   QualityModel quality(shape);
-  std::vector<MeasureItem> items;
-  std::vector<std::string> names;
-  for (const TensorSpec &spec : expectedTextTensors(model.config)) {
-    const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer);
-    if (!tensor || !isMatrixRole(spec.role))
-      continue;
-    MeasureItem item;
-    item.tensor = tensor;
-    bool table = spec.role == TensorRole::PerLayerTable;
-    item.slices = table ? model.config.layerCount() : 1;
-    for (const WeightFormatInfo &format : weightFormats())
-      if (!table || isRowTableFormat(format.format))
-        item.formats.push_back(format.format);
-    if (moments)
-      if (auto found = moments->find(spec.name); found != moments->end())
-        item.inputMoments = &found->second;
-    items.push_back(std::move(item));
-    names.push_back(spec.name);
+  TensorErrorOptions options;
+  options.sampleRows = 64;
+  options.moments = moments;
+  if (llvm::Error error = measureTensorErrors(model, options, quality)) {
+    llvm::errs() << "quality_bench: " << llvm::toString(std::move(error)) << "\n";
+    std::exit(1);
   }
-  auto errors = must(measureErrors(*model.checkpoint, items));
-  for (size_t i = 0; i < items.size(); ++i)
-    for (size_t j = 0; j < items[i].formats.size(); ++j)
-      quality.tensors[names[i]].errors[items[i].formats[j]] = errors[i][j];
-  quality.basis = moments ? QualityBasis::Calibration : QualityBasis::Weights;
   return quality;
 }
 

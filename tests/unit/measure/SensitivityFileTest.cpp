@@ -1,6 +1,7 @@
 // What was measured comes back as it went in; whatever else is in such a file is refused and
 // changes nothing.
 #include "compiler/Measure/SensitivityFile.h"
+#include "compiler/Support/KeptFile.h"
 
 #include "llvm/Support/FileSystem.h"
 
@@ -119,7 +120,7 @@ TEST(SensitivityFile, IsKeptInAFolderThatIsMade) {
       std::filesystem::temp_directory_path() / ("gc-sensitivity-" + std::to_string(getpid()));
   std::string path = sensitivityPath((folder / "new").string(), kept.key);
   EXPECT_THAT(path, HasSubstr(kept.key.hash()));
-  ASSERT_FALSE(bool(saveSensitivity(path, kept.text)));
+  ASSERT_FALSE(bool(writeKeptFile(path, sealed(kept.text))));
   QualityModel loaded(kept.shape);
   EXPECT_FALSE(bool(loadSensitivity(path, kept.key, kept.shape, loaded)));
   EXPECT_EQ(loaded.basis, QualityBasis::Sensitivities);
