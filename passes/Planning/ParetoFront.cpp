@@ -10,8 +10,12 @@ namespace gcompile {
 
 // A point of the front need not be proven to the last digit: its own bound says how good it is.
 constexpr ExactOptions untimedEffort = {.relativeGap = 1e-6, .stateLimit = 400'000};
-// With a time limit too, closing the last bit costs the most.
-constexpr ExactOptions timedEffort = {.relativeGap = 2e-4, .stateLimit = 1'000'000};
+// With a time limit too, closing the last bit costs the most. The promise is a tenth of a percent;
+// the few points where states run out cost more than all others, and are searched all the same.
+constexpr ExactOptions timedEffort = {.relativeGap = 8e-4, .stateLimit = 4'000'000};
+// Where the curve of the relaxation counts as flat, as a share of its range. Points closer together
+// than the effort tells apart would be the same plans, or worse ones.
+constexpr double untimedFlat = 1e-5, timedFlat = 1e-3;
 
 // The most bytes that any choice of supported options takes.
 static int64_t largestBytes(const PlanProblem &problem) {
@@ -38,7 +42,7 @@ struct CurvePoint {
 // way is measured half by bytes and half by the order of magnitude of the objective: equal steps
 // along it show both the steep and the flat end.
 static std::vector<CurvePoint> curveBetween(const PreparedProblem &prepared, int64_t low,
-                                            int64_t high) {
+                                            int64_t high, double flat) {
   constexpr int samples = 96;
   std::vector<std::pair<int64_t, double>> sampled; // budget, bound
   for (int i = 0; i <= samples; ++i) {
@@ -51,14 +55,14 @@ static std::vector<CurvePoint> curveBetween(const PreparedProblem &prepared, int
   if (sampled.empty())
     return {{double(low), 0}, {double(high), 1}};
   double best = sampled.back().second, range = sampled.front().second - best;
-  while (sampled.size() > 2 && sampled[sampled.size() - 2].second - best <= 1e-5 * range)
+  while (sampled.size() > 2 && sampled[sampled.size() - 2].second - best <= flat * range)
     sampled.pop_back();
   double bytes = std::max(double(sampled.back().first - low), 1.0);
   std::vector<CurvePoint> curve;
   for (auto [budget, bound] : sampled) {
     double left = range > 0 ? (bound - best) / range : 0;
-    curve.push_back({double(budget), 0.5 * double(budget - low) / bytes -
-                                         0.5 * std::log(left + 1e-4) / std::log(1e4)});
+    curve.push_back({double(budget), 0.5 * double(budget - low) / bytes +
+                                         0.5 * std::log(left + 10 * flat) / std::log(10 * flat)});
   }
   return curve;
 }
@@ -82,7 +86,8 @@ static std::vector<int64_t> budgetsAlong(const std::vector<CurvePoint> &curve, s
 
 std::vector<FrontPoint> solveFront(const PlanProblem &problem, const FrontOptions &options) {
   PreparedProblem prepared(problem);
-  const ExactOptions &effort = std::isfinite(problem.maxSeconds) ? timedEffort : untimedEffort;
+  bool timed = std::isfinite(problem.maxSeconds);
+  const ExactOptions &effort = timed ? timedEffort : untimedEffort;
   std::optional<int64_t> smallest = prepared.smallestBudget();
   if (!smallest || options.points == 0 || *smallest > options.maxBytes)
     return {};
@@ -90,8 +95,9 @@ std::vector<FrontPoint> solveFront(const PlanProblem &problem, const FrontOption
   int64_t low = std::max(options.minBytes, *smallest);
   if (!best.solution || best.cost.bytes < low)
     return {};
-  std::vector<int64_t> budgets = budgetsAlong(curveBetween(prepared, low, best.cost.bytes),
-                                              std::max<size_t>(options.points, 3) - 1);
+  std::vector<int64_t> budgets =
+      budgetsAlong(curveBetween(prepared, low, best.cost.bytes, timed ? timedFlat : untimedFlat),
+                   std::max<size_t>(options.points, 3) - 1);
 
   std::vector<FrontPoint> points = {{*best.solution, best.cost, best.bound}};
   for (int64_t budget : budgets)
