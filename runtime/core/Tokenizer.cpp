@@ -1,14 +1,9 @@
 #include "runtime/core/Tokenizer.h"
 
-#include "runtime/core/Utf8.h"
-
 namespace gcompile::runtime {
 namespace {
 
 constexpr uint32_t none = UINT32_MAX;
-// Segments up to here are merged by scanning for the lowest rank; longer ones by a heap. Words of a
-// text are far below.
-constexpr uint32_t shortSegment = 48;
 
 bool isPowerOfTwo(uint32_t value) { return value && (value & (value - 1)) == 0; }
 
@@ -17,26 +12,7 @@ Status bad(Message &message, const char *what) {
   return GC_BAD_FILE;
 }
 
-uint64_t putReplacement(char *out) {
-  __builtin_memcpy(out, "\xEF\xBF\xBD", 3);
-  return 3;
-}
-
 } // namespace
-
-struct Tokenizer::Symbol {
-  uint32_t piece;
-  uint32_t previous, next; // none at the ends
-  uint32_t rank,
-      result; // of the merge with the next symbol; rank none: there is none, or this symbol is gone
-};
-
-struct Tokenizer::HeapEntry {
-  uint32_t rank, position;
-  bool before(const HeapEntry &other) const {
-    return rank != other.rank ? rank < other.rank : position < other.position;
-  }
-};
 
 Status Tokenizer::open(const uint8_t *section, uint64_t bytes, Tokenizer &tokenizer,
                        Message &message) {
@@ -90,6 +66,7 @@ Status Tokenizer::open(const uint8_t *section, uint64_t bytes, Tokenizer &tokeni
     uint8_t first = t.addedText[t.added[i].offset];
     t.addedFirst[first / 64] |= uint64_t(1) << (first % 64);
   }
+  t.makeAsciiTables();
   tokenizer = t;
   return GC_OK;
 }
@@ -145,6 +122,19 @@ Status Tokenizer::checkTables(Message &message) const {
       return bad(message, "its added tokens are not in order");
   }
   return GC_OK;
+}
+
+void Tokenizer::makeAsciiTables() {
+  for (uint32_t c = 0; c < 128; ++c)
+    asciiPieces[c] =
+        characterPiece(c == ' ' && (header->flags & GC_TOKENIZER_REPLACES_SPACES) ? 0x2581 : c);
+  for (uint32_t a = 0; a < 128; ++a)
+    for (uint32_t b = 0; b < 128; ++b) {
+      uint64_t joins = asciiPieces[a] == none || asciiPieces[b] == none
+                           ? 0
+                           : mayJoin(asciiPieces[a], asciiPieces[b]);
+      asciiJoins[a][b / 64] = (b % 64 ? asciiJoins[a][b / 64] : 0) | joins << b % 64;
+    }
 }
 
 uint32_t Tokenizer::characterPiece(uint32_t codePoint) const {
@@ -204,257 +194,6 @@ const gc_tokenizer_added *Tokenizer::matchAdded(const uint8_t *at, uint64_t byte
     high = last;
   }
   return longest;
-}
-
-Status Tokenizer::encode(const char *text, uint64_t bytes, const ByteRange *markup,
-                         uint64_t markupCount, Scratch &scratch, TokenSink &sink,
-                         Message &message) const {
-  if (bytes > INT32_MAX) {
-    message.clear() << "the text has " << bytes << " bytes, at most " << INT32_MAX
-                    << " can be tokenized at once";
-    return GC_BAD_ARGUMENT;
-  }
-  auto *input = reinterpret_cast<const uint8_t *>(text);
-  uint64_t plainBegin = 0;
-  for (uint64_t range = 0; range < markupCount; ++range) {
-    uint64_t end = markup[range].end < bytes ? markup[range].end : bytes;
-    for (uint64_t at = markup[range].begin; at < end;) {
-      const gc_tokenizer_added *match = matchAdded(input + at, end - at);
-      if (!match) {
-        ++at;
-        continue;
-      }
-      Status status = encodePlain(input + plainBegin, at - plainBegin, scratch, sink, message);
-      if (status != GC_OK)
-        return status;
-      sink.put(match->piece);
-      at += match->bytes;
-      plainBegin = at;
-    }
-  }
-  return encodePlain(input + plainBegin, bytes - plainBegin, scratch, sink, message);
-}
-
-Status Tokenizer::encodePlain(const uint8_t *input, uint64_t bytes, Scratch &scratch,
-                              TokenSink &sink, Message &message) const {
-  // Pieces of the open segment lie at the start of scratch; a segment ends where no merge can
-  // cross.
-  uint32_t count = 0;
-  auto add = [&](uint32_t piece) -> Status {
-    auto *pieces = static_cast<uint32_t *>(scratch.data);
-    if (count && !mayJoin(pieces[count - 1], piece)) {
-      Status status = mergeSegment(scratch, count, sink, message);
-      if (status != GC_OK)
-        return status;
-      count = 0;
-    }
-    if (!scratch.atLeast((uint64_t(count) + 1) * sizeof(uint32_t))) {
-      message.clear() << "no memory to tokenize a text of " << bytes << " bytes";
-      return GC_NO_MEMORY;
-    }
-    static_cast<uint32_t *>(scratch.data)[count++] = piece;
-    return GC_OK;
-  };
-  bool lastUnknown = false;
-  for (uint64_t at = 0; at < bytes;) {
-    Utf8 character = decodeUtf8(input + at, bytes - at);
-    int length = character.bytes > 0 ? character.bytes : 1;
-    uint32_t code = character.codePoint;
-    if (code == ' ' && character.bytes > 0 && (header->flags & GC_TOKENIZER_REPLACES_SPACES))
-      code = 0x2581;
-    uint32_t piece = character.bytes > 0 ? characterPiece(code) : none;
-    Status status = GC_OK;
-    bool unknown = false;
-    if (piece != none) {
-      status = add(piece);
-    } else {
-      uint8_t replaced[3] = {0xE2, 0x96, 0x81}; // U+2581, when the vocabulary lacks it
-      const uint8_t *raw = code == 0x2581 && character.bytes == 1 ? replaced : input + at;
-      int rawBytes = raw == replaced ? 3 : length;
-      for (int i = 0; i < rawBytes; ++i)
-        unknown |= byteTokens[raw[i]] < 0;
-      for (int i = 0; i < rawBytes && !unknown && status == GC_OK; ++i)
-        status = add(uint32_t(byteTokens[raw[i]]));
-      // Unknown characters in a row are one token, as in the reference library.
-      if (unknown && !lastUnknown && header->unknown >= 0)
-        status = add(uint32_t(header->unknown));
-    }
-    if (status != GC_OK)
-      return status;
-    lastUnknown = unknown;
-    at += uint64_t(length);
-  }
-  return count ? mergeSegment(scratch, count, sink, message) : GC_OK;
-}
-
-void Tokenizer::mergeShort(uint32_t *pieces, uint32_t count, TokenSink &sink) const {
-  uint32_t ranks[shortSegment], results[shortSegment];
-  auto look = [&](uint32_t i) {
-    const gc_tokenizer_merge *merge = i + 1 < count ? findMerge(pieces[i], pieces[i + 1]) : nullptr;
-    ranks[i] = merge ? merge->rank : none;
-    results[i] = merge ? merge->result : 0;
-  };
-  for (uint32_t i = 0; i < count; ++i)
-    look(i);
-  while (count > 1) {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i + 1 < count; ++i)
-      if (ranks[i] < ranks[best])
-        best = i;
-    if (ranks[best] == none)
-      break;
-    pieces[best] = results[best];
-    --count;
-    for (uint32_t i = best + 1; i < count; ++i) {
-      pieces[i] = pieces[i + 1];
-      ranks[i] = ranks[i + 1];
-      results[i] = results[i + 1];
-    }
-    look(best);
-    if (best)
-      look(best - 1);
-  }
-  for (uint32_t i = 0; i < count; ++i)
-    sink.put(pieces[i]);
-}
-
-Status Tokenizer::mergeSegment(Scratch &scratch, uint32_t count, TokenSink &sink,
-                               Message &message) const {
-  if (count <= shortSegment) {
-    mergeShort(static_cast<uint32_t *>(scratch.data), count, sink);
-    return GC_OK;
-  }
-  // Layout: the pieces (given), the symbols, the heap. Each merge takes one entry out and puts at
-  // most two in, so 2 · count are enough.
-  uint64_t symbolsAt = (uint64_t(count) * sizeof(uint32_t) + 7) / 8 * 8;
-  uint64_t heapAt = symbolsAt + (uint64_t(count) * sizeof(Symbol) + 7) / 8 * 8;
-  if (!scratch.atLeast(heapAt + 2 * uint64_t(count) * sizeof(HeapEntry))) {
-    message.clear() << "no memory to tokenize a run of " << count << " characters";
-    return GC_NO_MEMORY;
-  }
-  auto *data = static_cast<uint8_t *>(scratch.data);
-  auto *pieces = reinterpret_cast<const uint32_t *>(data);
-  auto *symbols = reinterpret_cast<Symbol *>(data + symbolsAt);
-  auto *heap = reinterpret_cast<HeapEntry *>(data + heapAt);
-  uint32_t heapCount = 0;
-
-  auto push = [&](HeapEntry entry) {
-    uint32_t at = heapCount++;
-    for (; at && entry.before(heap[(at - 1) / 2]); at = (at - 1) / 2)
-      heap[at] = heap[(at - 1) / 2];
-    heap[at] = entry;
-  };
-  auto pop = [&] {
-    HeapEntry top = heap[0], last = heap[--heapCount];
-    uint32_t at = 0;
-    for (uint32_t child; (child = 2 * at + 1) < heapCount; at = child) {
-      if (child + 1 < heapCount && heap[child + 1].before(heap[child]))
-        ++child;
-      if (!heap[child].before(last))
-        break;
-      heap[at] = heap[child];
-    }
-    heap[at] = last;
-    return top;
-  };
-  auto look = [&](uint32_t i) {
-    Symbol &s = symbols[i];
-    const gc_tokenizer_merge *merge =
-        s.next != none ? findMerge(s.piece, symbols[s.next].piece) : nullptr;
-    s.rank = merge ? merge->rank : none;
-    s.result = merge ? merge->result : 0;
-    if (merge)
-      push({merge->rank, i});
-  };
-
-  for (uint32_t i = 0; i < count; ++i)
-    symbols[i] = {pieces[i], i ? i - 1 : none, i + 1 < count ? i + 1 : none, none, 0};
-  for (uint32_t i = 0; i < count; ++i)
-    look(i);
-  while (heapCount) {
-    HeapEntry top = pop();
-    Symbol &s = symbols[top.position];
-    if (s.rank != top.rank)
-      continue; // what this entry saw was merged meanwhile
-    Symbol &gone = symbols[s.next];
-    s.piece = s.result;
-    s.next = gone.next;
-    gone.rank = none;
-    if (s.next != none)
-      symbols[s.next].previous = top.position;
-    look(top.position);
-    if (s.previous != none)
-      look(s.previous);
-  }
-  for (uint32_t i = 0; i != none; i = symbols[i].next)
-    sink.put(symbols[i].piece);
-  return GC_OK;
-}
-
-uint64_t Tokenizer::decode(gc_text_state &state, uint32_t piece, Specials specials,
-                           char *out) const {
-  uint32_t kind = kinds[piece] & 0xFF;
-  if (kind == GC_PIECE_CONTROL && specials == Specials::Hide)
-    return 0;
-  if (kind != GC_PIECE_BYTE) {
-    uint64_t written = finish(state, out);
-    uint32_t length = textOffsets[piece + 1] - textOffsets[piece];
-    __builtin_memcpy(out + written, text + textOffsets[piece], length);
-    return written + length;
-  }
-  uint64_t written = 0;
-  if (state.pending_bytes >= sizeof state.pending)
-    written = drain(state, out);
-  state.pending[state.pending_bytes++] = uint8_t(kinds[piece] >> 8);
-  return written;
-}
-
-// The reference library decides about a run of byte tokens as a whole: text when all of it is
-// UTF-8, else each byte is replaced.
-uint64_t Tokenizer::finish(gc_text_state &state, char *out) {
-  uint32_t count = state.pending_bytes < sizeof state.pending ? state.pending_bytes
-                                                              : uint32_t(sizeof state.pending);
-  state.pending_bytes = 0;
-  uint32_t valid = 0;
-  while (valid < count) {
-    Utf8 character = decodeUtf8(state.pending + valid, count - valid);
-    if (character.bytes <= 0)
-      break;
-    valid += uint32_t(character.bytes);
-  }
-  if (valid == count) {
-    __builtin_memcpy(out, state.pending, count);
-    return count;
-  }
-  uint64_t written = 0;
-  for (uint32_t i = 0; i < count; ++i)
-    written += putReplacement(out + written);
-  return written;
-}
-
-// A run that is longer than what is held back: whole characters and bytes that are none leave, what
-// may still become a character stays.
-uint64_t Tokenizer::drain(gc_text_state &state, char *out) {
-  uint64_t written = 0;
-  uint32_t at = 0;
-  state.pending_bytes = sizeof state.pending;
-  while (at < state.pending_bytes) {
-    Utf8 character = decodeUtf8(state.pending + at, state.pending_bytes - at);
-    if (character.bytes < 0)
-      break;
-    uint32_t used = character.bytes ? uint32_t(character.bytes) : 1;
-    if (character.bytes) {
-      __builtin_memcpy(out + written, state.pending + at, used);
-      written += used;
-    } else {
-      written += putReplacement(out + written);
-    }
-    at += used;
-  }
-  state.pending_bytes -= at;
-  for (uint32_t i = 0; i < state.pending_bytes; ++i)
-    state.pending[i] = state.pending[i + at];
-  return written;
 }
 
 } // namespace gcompile::runtime

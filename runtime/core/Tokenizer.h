@@ -44,6 +44,15 @@ struct TokenSink {
       tokens[count] = int32_t(piece);
     ++count;
   }
+  void put(const uint32_t *pieces, uint32_t pieceCount) {
+    if (count == 0 || capacity < count + pieceCount) {
+      for (uint32_t i = 0; i < pieceCount; ++i)
+        put(pieces[i]);
+      return;
+    }
+    __builtin_memcpy(tokens + count, pieces, pieceCount * sizeof *tokens);
+    count += pieceCount;
+  }
 };
 
 struct ByteRange {
@@ -74,8 +83,7 @@ public:
   }
 
 private:
-  struct Symbol;
-  struct HeapEntry;
+  class Segmenter; // TokenizerEncode.cpp
 
   // Piece of a character; UINT32_MAX: none.
   uint32_t characterPiece(uint32_t codePoint) const;
@@ -86,12 +94,9 @@ private:
   }
   // Longest added token at the start of text; null: none.
   const gc_tokenizer_added *matchAdded(const uint8_t *text, uint64_t bytes) const;
-  Status encodePlain(const uint8_t *text, uint64_t bytes, Scratch &scratch, TokenSink &sink,
-                     Message &message) const;
-  Status mergeSegment(Scratch &scratch, uint32_t count, TokenSink &sink, Message &message) const;
-  void mergeShort(uint32_t *pieces, uint32_t count, TokenSink &sink) const;
   static uint64_t drain(gc_text_state &state, char *out);
   Status checkTables(Message &message) const;
+  void makeAsciiTables();
 
   const uint8_t *base = nullptr;
   const gc_tokenizer_header *header = nullptr;
@@ -106,6 +111,10 @@ private:
   const uint8_t *addedText = nullptr;
   const uint64_t *joints = nullptr;
   uint64_t addedFirst[4] = {}; // bit b: some added token begins with byte b
+  // Most text is ASCII: its characters' pieces (UINT32_MAX: none), and bit b of row a says that a
+  // merge may cross from a to b.
+  uint32_t asciiPieces[128];
+  uint64_t asciiJoins[128][2];
 };
 
 } // namespace gcompile::runtime
