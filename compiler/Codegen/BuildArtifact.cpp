@@ -239,7 +239,7 @@ llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
   if (!manifest)
     return manifest.takeError();
 
-  ArtifactWriterOptions writerOptions;
+  OutputFileOptions writerOptions;
   writerOptions.cancel = options.cancel;
   auto writer = ArtifactWriter::create(path, sections, writerOptions);
   if (!writer)

@@ -37,7 +37,7 @@ std::vector<SectionSpec> threeSections() {
 }
 
 std::unique_ptr<ArtifactWriter> createOrFail(const std::string &path,
-                                             ArtifactWriterOptions options = {}) {
+                                             OutputFileOptions options = {}) {
   auto writer = ArtifactWriter::create(path, threeSections(), options);
   if (!writer) {
     ADD_FAILURE() << llvm::toString(writer.takeError());
@@ -149,8 +149,8 @@ TEST(ArtifactWriter, KeepsALinkAndReplacesItsTarget) {
 
 TEST(ArtifactWriter, NamedTemporaryFilesWorkTheSame) {
   TemporaryFolder folder;
-  ArtifactWriterOptions named;
-  named.temporaryFile = ArtifactTemporaryFile::Named;
+  OutputFileOptions named;
+  named.temporaryFile = TemporaryFile::Named;
   auto writer = createOrFail(folder / "m.gpk", named), plain = createOrFail(folder / "p.gpk");
   ASSERT_TRUE(writer && plain);
   ASSERT_EQ(folder.files().size(), 1u);
@@ -169,8 +169,8 @@ TEST(ArtifactWriter, NamedTemporaryFilesWorkTheSame) {
 
 TEST(ArtifactWriter, ASignalHandlerCanRemoveUnfinishedFiles) {
   TemporaryFolder folder;
-  ArtifactWriterOptions named;
-  named.temporaryFile = ArtifactTemporaryFile::Named;
+  OutputFileOptions named;
+  named.temporaryFile = TemporaryFile::Named;
   pid_t child = fork();
   if (child == 0) {
     signal(SIGTERM, [](int) {
@@ -208,7 +208,7 @@ TEST(ArtifactWriter, AKilledProcessLeavesNothing) {
 TEST(ArtifactWriter, CancellingStopsWritesAndCommit) {
   TemporaryFolder folder;
   std::atomic<bool> cancel{false};
-  ArtifactWriterOptions options;
+  OutputFileOptions options;
   options.cancel = &cancel;
   {
     auto writer = createOrFail(folder / "m.gpk", options);
