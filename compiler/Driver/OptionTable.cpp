@@ -105,6 +105,11 @@ private:
     return llvm::Error::success();
   }
 
+  bool isNative(const TensorShape &tensor, const WeightFormatInfo &format) const {
+    auto found = quality->nativeFormats.find(tensor.name);
+    return found != quality->nativeFormats.end() && found->second == format.format;
+  }
+
   double lossOf(const TensorShape &tensor, WeightFormat format) const {
     return quality->damage(tensor, format);
   }
@@ -121,7 +126,8 @@ private:
     } else {
       for (const WeightFormatInfo &format : weightFormats()) {
         int64_t bytes = residentBytes(format.format, tensor.n, tensor.k);
-        bool allowed = !fixed[index] || *fixed[index] == format.format;
+        bool allowed = fixed[index] ? *fixed[index] == format.format
+                                    : !isKeptGridOnly(format.format) || isNative(tensor, format);
         choices.push_back({std::string(format.name), withPageTables(bytes),
                            lossOf(tensor, format.format),
                            decodeSeconds(machine, tensor, format.format, bytes), allowed, 0});

@@ -40,7 +40,7 @@ std::vector<NamedItem> matricesOf(const ImportedModel &model, const InputMoments
     bool table = spec.role == TensorRole::PerLayerTable;
     item.slices = table ? model.config.layerCount() : 1;
     for (const WeightFormatInfo &format : weightFormats())
-      if (!table || isRowTableFormat(format.format))
+      if (table ? isRowTableFormat(format.format) : !isKeptGridOnly(format.format))
         item.formats.push_back(format.format);
     if (moments)
       if (auto found = moments->find(spec.name); found != moments->end())
@@ -52,8 +52,11 @@ std::vector<NamedItem> matricesOf(const ImportedModel &model, const InputMoments
 
 void setSourceFormats(const ImportedModel &model, QualityModel &quality) {
   for (const TensorSpec &spec : expectedTextTensors(model.config))
-    if (const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer))
+    if (const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer)) {
       quality.sourceFormats[spec.name] = storedFormat(tensor->type);
+      if (std::optional<WeightFormat> native = model.checkpoint->nativeFormat(*tensor))
+        quality.nativeFormats[spec.name] = *native;
+    }
 }
 
 llvm::Expected<std::string> sampleHash(const Checkpoint &checkpoint, const TensorInfo &tensor,

@@ -36,6 +36,7 @@ struct Task {
 // What one thread needs for a task, kept between tasks.
 struct Scratch {
   std::vector<float> rows;
+  GridRows grid;
   std::vector<uint8_t> bytes;
   std::vector<float> scales;
   std::vector<int32_t> corrections;
@@ -95,6 +96,13 @@ Expected<ItemShape> shapeOf(const PackItem &item) {
   return shape;
 }
 
+// Whether the checkpoint holds an item on the grid of its format. Stacked tensors are rounded anew:
+// no program stacks tensors of quantized checkpoints.
+bool isOnGrid(const Checkpoint &checkpoint, const PackItem &item) {
+  return item.kind != PackKind::Vector && item.sources.size() == 1 &&
+         checkpoint.nativeFormat(*item.sources[0].tensor) == item.format;
+}
+
 uint64_t bytesOf(const PackItem &item, const ItemShape &shape) {
   switch (item.kind) {
   case PackKind::Matrix:
@@ -135,6 +143,7 @@ private:
   const PackOptions &options;
 
   std::vector<ItemShape> shapes;
+  std::vector<bool> keepsGrid; // by item: its bytes come from the checkpoint's own codes
   std::vector<Task> tasks;
   std::vector<PackError> taskErrors;
   uint64_t totalBytes = 0, largestTaskBytes = 0;
@@ -153,6 +162,7 @@ Error Packer::listTasks() {
     if (!shape)
       return shape.takeError();
     shapes.push_back(*shape);
+    keepsGrid.push_back(isOnGrid(checkpoint, item));
     int64_t unit = item.kind == PackKind::Matrix ? panelRows : 1;
     int64_t units = std::max<int64_t>(1, taskFloatBytes / (4 * unit * shape->columns));
     int64_t step = unit * units;
@@ -195,11 +205,15 @@ Error Packer::packMatrixTask(const PackItem &item, const ItemShape &shape, const
   scratch.scales.resize(panels * panelRows);
   scratch.corrections.resize(panels * panelRows);
   for (int64_t panel = 0; panel < panels; ++panel) {
-    int64_t first = panel * panelRows;
-    error += packPanel(item.format, std::min(panelRows, task.rowCount - first), k,
-                       scratch.rows.data() + first * k,
-                       std::span(scratch.bytes).subspan(panel * bytes, bytes),
-                       scratch.scales.data() + first, scratch.corrections.data() + first);
+    int64_t first = panel * panelRows, count = std::min(panelRows, task.rowCount - first);
+    std::span<uint8_t> out = std::span(scratch.bytes).subspan(panel * bytes, bytes);
+    float *scales = scratch.scales.data() + first;
+    int32_t *corrections = scratch.corrections.data() + first;
+    if (keepsGrid[task.item])
+      packPanelFromGrid(scratch.grid, first, count, out, scales, corrections);
+    else
+      error += packPanel(item.format, count, k, scratch.rows.data() + first * k, out, scales,
+                         corrections);
   }
   if (Error failed = sink(item.section, item.offset + firstPanel * bytes, scratch.bytes))
     return failed;
@@ -222,10 +236,14 @@ Error Packer::packTableTask(const PackItem &item, const ItemShape &shape, const 
   int64_t columns = shape.columns / item.slices;
   int64_t rowBytes = rowTableRowBytes(item.format, columns, item.slices);
   scratch.bytes.resize(task.rowCount * rowBytes);
-  for (int64_t row = 0; row < task.rowCount; ++row)
-    error +=
-        encodeTableRow(item.format, columns, item.slices, scratch.rows.data() + row * shape.columns,
-                       std::span(scratch.bytes).subspan(row * rowBytes, rowBytes));
+  for (int64_t row = 0; row < task.rowCount; ++row) {
+    std::span<uint8_t> out = std::span(scratch.bytes).subspan(row * rowBytes, rowBytes);
+    if (keepsGrid[task.item])
+      encodeTableRowFromGrid(scratch.grid, row, item.slices, out);
+    else
+      error += encodeTableRow(item.format, columns, item.slices,
+                              scratch.rows.data() + row * shape.columns, out);
+  }
   return sink(item.section, item.offset + task.firstRow * rowBytes, scratch.bytes);
 }
 
@@ -233,9 +251,18 @@ Error Packer::pack(const Task &task, PackError &error) {
   const PackItem &item = items[task.item];
   const ItemShape &shape = shapes[task.item];
   Scratch &scratch = scratches.local();
-  scratch.rows.resize(task.rowCount * shape.columns);
-  if (Error failed = readRows(item, task, shape.columns, scratch.rows.data()))
-    return failed;
+  if (keepsGrid[task.item]) {
+    const PackSource &source = item.sources[0];
+    if (Error failed = checkpoint.readRowsOnGrid(*source.tensor, source.firstRow + task.firstRow,
+                                                 task.rowCount, scratch.grid))
+      return failed;
+    if (std::string wrong = gridError(scratch.grid); !wrong.empty())
+      return errorf("tensor '" + source.tensor->name + "' " + wrong);
+  } else {
+    scratch.rows.resize(task.rowCount * shape.columns);
+    if (Error failed = readRows(item, task, shape.columns, scratch.rows.data()))
+      return failed;
+  }
   switch (item.kind) {
   case PackKind::Matrix:
     return packMatrixTask(item, shape, task, scratch, error);

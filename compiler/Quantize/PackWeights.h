@@ -1,7 +1,9 @@
 // From a checkpoint to packed bytes: read → quantize → pack → write, in parallel and in bounded
 // memory. A task is a few panels of a matrix or a few rows of a table; what it writes depends on
-// nothing but its own rows, so the result is the same for any number of threads. The destination is
-// a function, so that tests pack into memory and the driver into an artifact.
+// nothing but its own rows, so the result is the same for any number of threads. Where the
+// checkpoint holds an item's one source on the grid of its format, codes and scales are taken
+// over and nothing is rounded (docs/decisions/0009). The destination is a function, so that tests
+// pack into memory and the driver into an artifact.
 #pragma once
 
 #include "compiler/Import/Checkpoint.h"

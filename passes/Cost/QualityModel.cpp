@@ -327,6 +327,9 @@ QualityModel::QualityModel(ModelShape shape) : model(std::move(shape)) {}
 
 double QualityModel::errorOf(const TensorShape &tensor, WeightFormat format,
                              const TensorQuality *known) const {
+  if (auto native = nativeFormats.find(tensor.name);
+      native != nativeFormats.end() && native->second == format)
+    return 0;
   if (known)
     if (auto found = known->errors.find(format); found != known->errors.end())
       return found->second;

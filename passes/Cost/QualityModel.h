@@ -97,6 +97,9 @@ public:
 
   QualityBasis basis = QualityBasis::Prior;
   std::map<std::string, WeightFormat> sourceFormats; // by tensor; absent: bf16
+  // Tensors that a quantized checkpoint holds on the grid of a format (docs/decisions/0009): that
+  // format keeps them as they are.
+  std::map<std::string, WeightFormat> nativeFormats;
   std::map<std::string, TensorQuality> tensors;
   std::map<std::pair<bool, KvFormat>, double> caches; // (global, format) → damage; absent: prior
   KlLink link;                                        // a prior unless Sensitivities

@@ -3,6 +3,7 @@
 #include "compiler/Quantize/PackWeights.h"
 #include "compiler/Artifact/ArtifactWriter.h"
 #include "compiler/Quantize/MeasureError.h"
+#include "ir/Format/ReferenceDecode.h"
 
 #include "MemoryCheckpoint.h"
 #include "TemporaryFolder.h"
@@ -73,6 +74,84 @@ TEST(PackWeights, MatrixEqualsThePlainPacker) {
     EXPECT_NEAR(errors[0].squaredError, error.squaredError, 1e-12 * error.squaredSum);
     EXPECT_NEAR(errors[0].squaredSum, error.squaredSum, 1e-12 * error.squaredSum);
   }
+}
+
+// A checkpoint whose tensors are codes already: value = code · scale of its row, slice or group.
+class GridCheckpoint : public MemoryCheckpoint {
+public:
+  WeightFormat format = WeightFormat::W4;
+  int64_t scalesPerRow = 1;
+  int8_t code(int64_t row, int64_t column) const { return int8_t((row * 7 + column * 3) % 16 - 8); }
+  float scale(int64_t row, int64_t index) const { return 0.25f * float((row + 3 * index) % 5 - 1); }
+
+  std::optional<WeightFormat> nativeFormat(const TensorInfo &tensor) const override {
+    return tensor.name == "plain" ? std::nullopt : std::optional(format);
+  }
+  llvm::Error readRowsOnGrid(const TensorInfo &tensor, int64_t first, int64_t count,
+                             GridRows &out) const override {
+    out = {};
+    out.format = format;
+    out.rows = count;
+    out.columns = tensor.columns();
+    for (int64_t row = first; row < first + count; ++row) {
+      for (int64_t column = 0; column < out.columns; ++column)
+        out.codes.push_back(code(row, column));
+      for (int64_t index = 0; index < scalesPerRow; ++index)
+        out.scales.push_back(scale(row, index));
+    }
+    return llvm::Error::success();
+  }
+};
+
+TEST(PackWeights, CodesOfAQuantizedCheckpointAreTakenOver) {
+  constexpr int64_t rows = 300, columns = 1024; // more than one task, the last panel partial
+  for (WeightFormat format : {WeightFormat::W4, WeightFormat::W8, WeightFormat::W4G32}) {
+    GridCheckpoint checkpoint;
+    checkpoint.format = format;
+    int64_t group = info(format).group ? info(format).group : columns;
+    checkpoint.scalesPerRow = columns / group;
+    const TensorInfo &tensor = checkpoint.add("m", {rows, columns});
+    std::vector<PackItem> items = {itemOf(tensor, format)};
+    std::vector<uint8_t> out;
+    std::vector<PackError> errors;
+    ASSERT_EQ(packInto(out, checkpoint, items, {}, &errors), "");
+    EXPECT_EQ(errors[0].squaredError, 0) << name(format);
+    int64_t wrong = 0;
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < columns; ++column)
+        wrong += decodeElement(format, out.data(), row, column, rows, columns) !=
+                 double(checkpoint.code(row, column)) * checkpoint.scale(row, column / group);
+    EXPECT_EQ(wrong, 0) << name(format);
+  }
+}
+
+TEST(PackWeights, CodesOfAQuantizedTableAreTakenOver) {
+  constexpr int64_t rows = 40, slices = 3, columns = 64;
+  GridCheckpoint checkpoint;
+  checkpoint.scalesPerRow = slices;
+  const TensorInfo &tensor = checkpoint.add("t", {rows, slices * columns});
+  PackItem item = itemOf(tensor, WeightFormat::W4, PackKind::RowTable);
+  item.slices = slices;
+  std::vector<PackItem> items = {item};
+  std::vector<uint8_t> out;
+  ASSERT_EQ(packInto(out, checkpoint, items), "");
+  int64_t rowBytes = rowTableRowBytes(WeightFormat::W4, columns, slices);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < slices * columns; ++i)
+      ASSERT_EQ(decodeTableElement(WeightFormat::W4, out.data() + row * rowBytes, i / columns,
+                                   i % columns, columns, slices),
+                double(checkpoint.code(row, i)) * checkpoint.scale(row, i / columns));
+}
+
+TEST(PackWeights, AnotherFormatThanTheGridsIsRounded) {
+  GridCheckpoint checkpoint; // w4
+  const TensorInfo &tensor = checkpoint.add("m", {64, 128});
+  std::vector<uint8_t> expected(packedBytes(WeightFormat::W8, 64, 128)), out;
+  packMatrix(WeightFormat::W8, 64, 128, checkpoint.values(tensor).data(), expected);
+  std::vector<PackItem> items = {itemOf(tensor, WeightFormat::W8)};
+  ASSERT_EQ(packInto(out, checkpoint, items), "");
+  out.resize(expected.size());
+  EXPECT_EQ(out, expected);
 }
 
 TEST(PackWeights, RowRangesAndStackedSources) {
@@ -254,9 +333,9 @@ TEST(PackWeights, AnInterruptedRunLeavesNoFile) {
   PackItem item = itemOf(checkpoint.add("m", {4000, 500}), WeightFormat::W4);
   std::atomic<bool> cancel{false};
   {
-    ArtifactWriterOptions writerOptions;
+    OutputFileOptions writerOptions;
     writerOptions.cancel = &cancel;
-    writerOptions.temporaryFile = ArtifactTemporaryFile::Named;
+    writerOptions.temporaryFile = TemporaryFile::Named;
     SectionSpec sections[] = {{GC_SECTION_WEIGHTS, bytesOf(item)}};
     auto writer = llvm::cantFail(ArtifactWriter::create(folder / "m.gpk", sections, writerOptions));
     auto stopHalfWay = [&](uint64_t done, uint64_t total) {
