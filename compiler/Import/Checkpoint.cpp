@@ -99,6 +99,8 @@ StringRef tensorTypeName(TensorType type) {
     return "F8_E4M3";
   case TensorType::F8E5M2:
     return "F8_E5M2";
+  case TensorType::Encoded:
+    return "ENCODED";
   }
   return "?";
 }
@@ -163,18 +165,26 @@ Error Checkpoint::addTensor(TensorInfo tensor) {
   return Error::success();
 }
 
+Error Checkpoint::checkRows(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                            size_t values) {
+  int64_t rows = tensor.rows();
+  if (firstRow < 0 || rowCount < 0 || firstRow > rows || rowCount > rows - firstRow ||
+      static_cast<int64_t>(values) != rowCount * tensor.columns())
+    return importError("tensor " + inQuotes(tensor.name) + ": rows " + Twine(firstRow) + " to " +
+                       Twine(firstRow + rowCount) + " asked into " + Twine(values) +
+                       " values, it has shape " + shapeString(tensor.shape));
+  return Error::success();
+}
+
 Error Checkpoint::readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                                   MutableArrayRef<float> out) const {
-  int64_t columns = tensor.columns(), rows = tensor.rows();
-  if (firstRow < 0 || rowCount < 0 || firstRow > rows || rowCount > rows - firstRow ||
-      static_cast<int64_t>(out.size()) != rowCount * columns)
-    return importError("tensor " + inQuotes(tensor.name) + ": rows " + Twine(firstRow) + " to " +
-                       Twine(firstRow + rowCount) + " asked into " + Twine(out.size()) +
-                       " values, it has shape " + shapeString(tensor.shape));
+  if (Error error = checkRows(tensor, firstRow, rowCount, out.size()))
+    return error;
+  int64_t columns = tensor.columns();
   if (tensor.type != TensorType::F32 && tensor.type != TensorType::BF16 &&
       tensor.type != TensorType::F16)
-    return importError("tensor " + inQuotes(tensor.name) + " has type " +
-                       tensorTypeName(tensor.type) + ", expected F32, BF16 or F16");
+    return importError("tensor " + inQuotes(tensor.name) + " has type " + tensor.typeText() +
+                       ", expected F32, BF16 or F16");
   uint64_t size = tensorTypeBytes(tensor.type);
   uint64_t start = static_cast<uint64_t>(firstRow) * columns;
   llvm::SmallVector<uint8_t, 0> buffer;
@@ -219,7 +229,7 @@ Expected<std::vector<float>> Checkpoint::readAllAsFloat(const TensorInfo &tensor
 
 Expected<std::string> Checkpoint::contentHash(const TensorInfo &tensor) const {
   llvm::BLAKE3 hasher;
-  hasher.update(tensorTypeName(tensor.type));
+  hasher.update(tensor.typeText());
   hasher.update(StringRef(" "));
   hasher.update(StringRef(shapeString(tensor.shape)));
   hasher.update(StringRef("\n"));

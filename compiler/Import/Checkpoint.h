@@ -36,15 +36,17 @@ enum class TensorType : uint8_t {
   U64,
   Bool,
   F8E4M3,
-  F8E5M2
+  F8E5M2,
+  Encoded // codes and scales that only the reader understands; TensorInfo::encoding names them
 };
 
 llvm::StringRef tensorTypeName(TensorType type); // as safetensors spells it: "BF16"
-int64_t tensorTypeBytes(TensorType type);
+int64_t tensorTypeBytes(TensorType type);        // of one value; not of encoded tensors
 
 struct TensorInfo {
   std::string name; // as in the checkpoint
   TensorType type = TensorType::F32;
+  std::string encoding; // of encoded tensors, as their container calls it: "Q4_K"; else empty
   llvm::SmallVector<int64_t, 4> shape; // empty: a scalar
   uint32_t file = 0;                   // index into Checkpoint::files()
   uint64_t offset = 0;                 // of its first byte in that file
@@ -53,6 +55,9 @@ struct TensorInfo {
   int64_t elements() const;
   int64_t rows() const { return shape.empty() ? 1 : shape.front(); }
   int64_t columns() const; // elements of one row
+  llvm::StringRef typeText() const {
+    return type == TensorType::Encoded ? llvm::StringRef(encoding) : tensorTypeName(type);
+  }
 };
 
 std::string shapeString(llvm::ArrayRef<int64_t> shape); // "6144x1536", "scalar"
@@ -73,9 +78,9 @@ public:
   virtual llvm::Error read(const TensorInfo &tensor, uint64_t offset,
                            llvm::MutableArrayRef<uint8_t> out) const = 0;
 
-  // Rows [firstRow, firstRow + rowCount) as floats (exact for f32, bf16, f16; other types are
-  // refused). NaN and infinity are an error that names the tensor and the index. `out` holds
-  // rowCount · columns values.
+  // Rows [firstRow, firstRow + rowCount) as floats (exact for f32, bf16, f16; encoded tensors as
+  // their format defines the values; other types are refused). NaN and infinity are an error that
+  // names the tensor and the index. `out` holds rowCount · columns values.
   virtual llvm::Error readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                                       llvm::MutableArrayRef<float> out) const;
 
@@ -97,6 +102,9 @@ public:
 
 protected:
   Checkpoint() = default;
+  // That the tensor has these rows and that they are `values` floats; for readers of rows.
+  static llvm::Error checkRows(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                               size_t values);
   llvm::Error addTensor(TensorInfo tensor); // refuses a second tensor of the same name
   std::vector<TensorInfo> tensorList;
   std::vector<std::string> fileNames;

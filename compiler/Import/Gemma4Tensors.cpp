@@ -276,9 +276,8 @@ Expected<TextTensors> resolveTextTensors(const Checkpoint &checkpoint, const Mod
       return importError("weight " + inQuotes(tensor->name) + " has shape " +
                          shapeString(tensor->shape) + ", expected " + shapeString(spec.shape));
     if (tensor->type != TensorType::F32 && tensor->type != TensorType::BF16 &&
-        tensor->type != TensorType::F16)
-      return importError("weight " + inQuotes(tensor->name) + " has type " +
-                         tensorTypeName(tensor->type) +
+        tensor->type != TensorType::F16 && tensor->type != TensorType::Encoded)
+      return importError("weight " + inQuotes(tensor->name) + " has type " + tensor->typeText() +
                          ", expected F32, BF16 or F16; quantized checkpoints are not read, give "
                          "the one they were made from");
     auto &slots = spec.layer < 0 ? result.global : result.layers[spec.layer].byRole;

@@ -21,6 +21,7 @@ WeightFormat storedFormat(TensorType type) {
   switch (type) {
   case TensorType::F32:
   case TensorType::F64:
+  case TensorType::Encoded: // code times scale needs more bits than bf16 has
     return WeightFormat::F32;
   case TensorType::F16:
     return WeightFormat::F16;
@@ -129,7 +130,7 @@ llvm::Expected<std::string> errorIdentity(const ImportedModel &model,
     if (!faults[i].empty())
       return llvm::createStringError(faults[i]);
     const TensorInfo &tensor = *items[i].item.tensor;
-    identity += items[i].name + " " + tensorTypeName(tensor.type).str() + " " +
+    identity += items[i].name + " " + tensor.typeText().str() + " " +
                 shapeString(tensor.shape) + " " + std::to_string(items[i].item.slices) + " " +
                 hashes[i] + "\n";
   }
