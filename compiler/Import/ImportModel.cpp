@@ -1,10 +1,12 @@
 #include "compiler/Import/ImportModel.h"
 
+#include "compiler/Import/Gguf/GgufModel.h"
 #include "compiler/Import/HostileJson.h"
 #include "compiler/Import/InputFile.h"
 
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -32,9 +34,16 @@ Expected<std::optional<std::string>> readOptional(StringRef folder, StringRef na
   return std::optional<std::string>(std::move(*text));
 }
 
+// Letters, digits and "._-" only, at most 63 of them.
+std::string plainName(StringRef text) {
+  std::string name;
+  for (char character : text.take_front(63))
+    name += llvm::isAlnum(character) || StringRef("._-").contains(character) ? character : '_';
+  return name.empty() ? "model" : name;
+}
+
 // A name for manifests: of the folder, or of the repository when the folder is a snapshot in the
-// Hugging Face cache (…/models--google--gemma-4-E2B-it/snapshots/HASH). Letters, digits and "._-"
-// only, at most 63 of them.
+// Hugging Face cache (…/models--google--gemma-4-E2B-it/snapshots/HASH).
 std::string nameOf(StringRef folder) {
   llvm::SmallString<256> real;
   if (llvm::sys::fs::real_path(folder, real))
@@ -44,10 +53,7 @@ std::string nameOf(StringRef folder) {
        ++part)
     if (part->starts_with("models--"))
       chosen = part->substr(part->rfind("--") + 2);
-  std::string name;
-  for (char character : chosen.take_front(63))
-    name += llvm::isAlnum(character) || StringRef("._-").contains(character) ? character : '_';
-  return name.empty() ? "model" : name;
+  return plainName(chosen);
 }
 
 Error readTokenizer(StringRef folder, ImportedModel &model) {
@@ -64,6 +70,18 @@ Error readTokenizer(StringRef folder, ImportedModel &model) {
     return tokenizer.takeError();
   model.tokenizer = std::move(*tokenizer);
   return Error::success();
+}
+
+// Reduces the template that was found, if any, and says what is missing.
+void useChatTemplate(ImportedModel &model) {
+  if (model.chatTemplate.empty()) {
+    model.notes.push_back("the checkpoint has no chat template; --chat will not be available");
+    return;
+  }
+  ChatTemplate reduced = reduceChatTemplate(model.chatTemplate);
+  model.turns = reduced.form;
+  if (!reduced.note.empty())
+    model.notes.push_back(reduced.note);
 }
 
 Error readChatTemplate(StringRef folder, ImportedModel &model) {
@@ -86,14 +104,7 @@ Error readChatTemplate(StringRef folder, ImportedModel &model) {
       model.chatTemplate = std::move(*inner);
     }
   }
-  if (model.chatTemplate.empty()) {
-    model.notes.push_back("the checkpoint has no chat template; --chat will not be available");
-    return Error::success();
-  }
-  ChatTemplate reduced = reduceChatTemplate(model.chatTemplate);
-  model.turns = reduced.form;
-  if (!reduced.note.empty())
-    model.notes.push_back(reduced.note);
+  useChatTemplate(model);
   return Error::success();
 }
 
@@ -145,6 +156,56 @@ Expected<ImportedModel> importFolder(StringRef folder, StringRef weights,
   return model;
 }
 
+Expected<ImportedModel> importGguf(StringRef path, const ImportOptions &options) {
+  Expected<GgufFile> file = openGguf(path);
+  if (!file)
+    return file.takeError();
+  std::string what = inQuotes(llvm::sys::path::filename(path));
+  llvm::StringSet<> names;
+  for (const std::string &name : file->names)
+    names.insert(name);
+  GgufFacts facts;
+  facts.vocabulary = file->vocabulary;
+  facts.perLayerVocabulary = file->perLayerVocabulary;
+  facts.ropeFrequencies = file->ropeFrequencies;
+  auto has = [&](StringRef name) { return names.contains(name); };
+  facts.has = has;
+  Expected<ModelConfig> config = ggufModelConfig(file->header, facts, what);
+  if (!config)
+    return config.takeError();
+  ImportedModel model;
+  model.config = std::move(*config);
+  model.name = model.config.name = plainName(ggufStem(path));
+  Expected<std::optional<TokenizerData>> tokenizer =
+      ggufTokenizer(file->header, model.config.vocabulary, what);
+  if (!tokenizer)
+    return tokenizer.takeError();
+  model.tokenizer = std::move(*tokenizer);
+  if (!model.tokenizer)
+    model.notes.push_back("the file has no vocabulary; the artifact will take token ids only");
+  model.chatTemplate = file->header.text("tokenizer.chat_template").str();
+  useChatTemplate(model);
+  model.checkpoint = options.syntheticSeed
+                         ? makeSyntheticCheckpoint(model.config, *options.syntheticSeed)
+                         : std::move(file->checkpoint);
+  if (Error error = resolve(model))
+    return std::move(error);
+  return model;
+}
+
+// By the first bytes, never by the name.
+Expected<bool> fileIsGguf(StringRef path) {
+  Expected<InputFile> file = InputFile::open(path, llvm::sys::path::filename(path));
+  if (!file)
+    return file.takeError();
+  char magic[4] = {};
+  if (file->size() < sizeof magic)
+    return false;
+  if (Error error = file->read(0, {reinterpret_cast<uint8_t *>(magic), sizeof magic}))
+    return std::move(error);
+  return isGguf({magic, sizeof magic});
+}
+
 Expected<ImportedModel> importPreset(StringRef name, const ImportOptions &options) {
   Expected<ModelConfig> config = loadPreset(name);
   if (!config)
@@ -173,9 +234,14 @@ Expected<ImportedModel> importModel(StringRef source, const ImportOptions &optio
                        llvm::join(presetNames(), ", "));
   if (llvm::sys::fs::is_directory(status))
     return importFolder(source, source, options);
+  Expected<bool> gguf = fileIsGguf(source);
+  if (!gguf)
+    return gguf.takeError();
+  if (*gguf)
+    return importGguf(source, options);
   if (!source.ends_with(".safetensors"))
-    return importError(inQuotes(source) +
-                       " is not a folder or a .safetensors file, which is what can be imported");
+    return importError(inQuotes(source) + " is not a folder, a GGUF file or a .safetensors file, "
+                                          "which is what can be imported");
   StringRef folder = llvm::sys::path::parent_path(source);
   return importFolder(folder.empty() ? "." : folder, source, options);
 }

@@ -1,5 +1,5 @@
-// The way in: a folder, a .safetensors file or a preset becomes everything the compiler knows about
-// a model.
+// The way in: a folder, a GGUF or .safetensors file, or a preset becomes everything the compiler
+// knows about a model.
 #pragma once
 
 #include "compiler/Import/ChatTemplate.h"

@@ -365,7 +365,12 @@ Expected<ModelConfig> parseModelConfig(StringRef configText, StringRef generatio
   const llvm::json::Object *object = value->getAsObject();
   if (!object)
     return importError("config.json: expected an object");
-  JsonReader outer(*object, "config.json");
+  return parseModelConfig(*object, "config.json", generationText);
+}
+
+Expected<ModelConfig> parseModelConfig(const llvm::json::Object &object, StringRef what,
+                                       StringRef generationText) {
+  JsonReader outer(object, what);
   ModelConfig config;
   Expected<const Family *> family = checkFamily(outer, config);
   if (!family)
@@ -385,16 +390,16 @@ Expected<ModelConfig> parseModelConfig(StringRef configText, StringRef generatio
   config.hasVision = vision != nullptr;
   config.hasAudio = audio != nullptr;
   if (vision)
-    config.vision = parseVisionConfig(*vision, *object);
+    config.vision = parseVisionConfig(*vision, object);
   if (audio)
     config.audio = parseAudioConfig(*audio);
   if (quantization)
-    errors.set(config.quantMethod, JsonReader(*quantization, "config.json: quantization_config")
+    errors.set(config.quantMethod, JsonReader(*quantization, (what + ": quantization_config").str())
                                        .textOr("quant_method", "mlx"));
   bool textOnly = (*family)->outer == (*family)->text;
   if (!textOnly && !textObject)
-    return importError("config.json: text_config is missing");
-  JsonReader text = textOnly ? outer : JsonReader(*textObject, "config.json: text_config");
+    return importError(what + ": text_config is missing");
+  JsonReader text = textOnly ? outer : JsonReader(*textObject, (what + ": text_config").str());
   std::string innerType;
   errors.set(innerType, text.textOr("model_type", config.modelType));
   if (innerType != config.modelType)

@@ -8,6 +8,7 @@
 
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
+#include "llvm/Support/JSON.h"
 
 #include <cstdint>
 #include <optional>
@@ -99,6 +100,9 @@ struct ModelConfig {
 
 // Reads config.json. `generationText` is generation_config.json, or empty when there is none.
 llvm::Expected<ModelConfig> parseModelConfig(llvm::StringRef configText,
+                                             llvm::StringRef generationText = {});
+// The same from fields that another container states; `what` names it in messages.
+llvm::Expected<ModelConfig> parseModelConfig(const llvm::json::Object &config, llvm::StringRef what,
                                              llvm::StringRef generationText = {});
 
 // Parameters of the text model (tied head counted once), from shapes alone.

@@ -113,8 +113,7 @@ std::string otherFormats(StringRef folder) {
        entry.increment(code)) {
     StringRef name = llvm::sys::path::filename(entry->path());
     if (name.ends_with(".gguf"))
-      return "; GGUF files such as " + inQuotes(name) +
-             " are not read, give the safetensors checkpoint";
+      return "; give the GGUF file " + inQuotes(name) + " itself to open it";
     if (name.ends_with(".bin") && name.starts_with("pytorch_model"))
       return "; " + inQuotes(name) + " is a pickle, save the model as safetensors";
     if (name.ends_with(".safetensors"))

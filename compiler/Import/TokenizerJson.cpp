@@ -2,11 +2,7 @@
 // Gemma's: the runtime has exactly that one, so any other has to be refused rather than tokenized
 // wrongly.
 #include "compiler/Import/HostileJson.h"
-#include "compiler/Import/TokenizerData.h"
-
-#include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringMap.h"
+#include "compiler/Import/TokenizerBuilder.h"
 
 #include <algorithm>
 
@@ -134,22 +130,18 @@ public:
       return std::move(error);
     if (Error error = readAdded(root))
       return std::move(error);
-    for (size_t id = 0; id < data.pieces.size(); ++id)
-      if (!known[id])
-        return importError(file + ": id " + Twine(id) + " has no piece, though " +
-                           Twine(data.pieces.size() - 1) + " has");
+    if (Error error = builder.checkComplete())
+      return std::move(error);
     if (Error error = readMerges(*model))
       return std::move(error);
-    if (Error error = findBytes())
-      return std::move(error);
     if (std::optional<StringRef> unknown = model->getString("unk_token")) {
-      auto found = ids.find(*unknown);
-      if (found == ids.end())
+      std::optional<uint32_t> id = builder.find(*unknown);
+      if (!id)
         return importError(file + ": unk_token " + inQuotes(*unknown) +
                            " is not in the vocabulary");
-      data.unknown = static_cast<int32_t>(found->second);
+      builder.data.unknown = static_cast<int32_t>(*id);
     }
-    return std::move(data);
+    return builder.finish();
   }
 
 private:
@@ -160,22 +152,6 @@ private:
                          (id ? "id " + std::to_string(*id) : std::string("no integer id")) +
                          ", expected ids from 0 to " + Twine(limit - 1));
     return static_cast<uint32_t>(*id);
-  }
-
-  Error put(uint32_t id, StringRef piece) {
-    if (piece.empty())
-      return importError(file + ": id " + Twine(id) + " has an empty piece");
-    if (id >= data.pieces.size()) {
-      data.pieces.resize(id + 1);
-      known.resize(id + 1);
-    }
-    if (known[id])
-      return importError(file + ": id " + Twine(id) + " belongs to both " +
-                         inQuotes(data.pieces[id]) + " and " + inQuotes(piece));
-    known[id] = true;
-    data.pieces[id] = piece.str();
-    ids[piece] = id;
-    return Error::success();
   }
 
   Error readVocabulary(const Object &model) {
@@ -190,7 +166,7 @@ private:
       if (*id >= vocabulary->size() + maxAdded)
         return importError(file + ": piece " + inQuotes(StringRef(piece)) + " has id " +
                            Twine(*id) + " in a vocabulary of " + Twine(vocabulary->size()));
-      if (Error error = put(*id, piece))
+      if (Error error = builder.put(*id, piece))
         return error;
     }
     return Error::success();
@@ -215,37 +191,36 @@ private:
         if (object->getBoolean(flag).value_or(false))
           return importError(file + ": added token " + inQuotes(*content) + " has " + flag +
                              ", which is not supported");
-      auto found = ids.find(*content);
-      if (found != ids.end() && found->second != *id)
+      std::optional<uint32_t> found = builder.find(*content);
+      if (found && *found != *id)
         return importError(file + ": added token " + inQuotes(*content) + " has id " + Twine(*id) +
-                           ", in the vocabulary it has " + Twine(found->second));
-      if (found == ids.end()) {
-        if (*id >= data.pieces.size() + maxAdded)
+                           ", in the vocabulary it has " + Twine(*found));
+      if (!found) {
+        if (*id >= builder.data.pieces.size() + maxAdded)
           return importError(file + ": added token " + inQuotes(*content) + " has id " +
-                             Twine(*id) + " after a vocabulary of " + Twine(data.pieces.size()));
-        if (Error error = put(*id, *content))
+                             Twine(*id) + " after a vocabulary of " +
+                             Twine(builder.data.pieces.size()));
+        if (Error error = builder.put(*id, *content))
           return error;
       }
-      data.added.push_back({*id, content->str(), object->getBoolean("special").value_or(false)});
+      builder.data.added.push_back(
+          {*id, content->str(), object->getBoolean("special").value_or(false)});
     }
-    std::sort(data.added.begin(), data.added.end(),
+    std::vector<SpecialToken> &added = builder.data.added;
+    std::sort(added.begin(), added.end(),
               [](const SpecialToken &a, const SpecialToken &b) { return a.id < b.id; });
-    for (size_t i = 1; i < data.added.size(); ++i)
-      if (data.added[i].id == data.added[i - 1].id)
-        return importError(file + ": added token " + inQuotes(data.added[i].content) +
+    for (size_t i = 1; i < added.size(); ++i)
+      if (added[i].id == added[i - 1].id)
+        return importError(file + ": added token " + inQuotes(added[i].content) +
                            " is listed twice");
     return Error::success();
   }
 
-  // "left right", cut at the first space that leaves something on the left, or ["left", "right"].
+  // "left right" or ["left", "right"].
   Error splitMerge(const Value &entry, size_t rank, StringRef &left, StringRef &right) {
-    if (std::optional<StringRef> text = entry.getAsString()) {
-      size_t space = text->find(' ', 1);
-      if (space != StringRef::npos) {
-        left = text->take_front(space);
-        right = text->drop_front(space + 1);
-      }
-    } else if (const Array *pair = entry.getAsArray(); pair && pair->size() == 2) {
+    if (std::optional<StringRef> text = entry.getAsString())
+      std::tie(left, right) = TokenizerBuilder::splitPair(*text);
+    else if (const Array *pair = entry.getAsArray(); pair && pair->size() == 2) {
       left = (*pair)[0].getAsString().value_or("");
       right = (*pair)[1].getAsString().value_or("");
     }
@@ -258,52 +233,20 @@ private:
     const Array *list = model.getArray("merges");
     if (!list)
       return importError(file + ": the model has no merges");
-    llvm::DenseMap<std::pair<uint32_t, uint32_t>, size_t> seen;
-    data.merges.reserve(list->size());
-    data.merged.reserve(list->size());
-    std::string joined;
+    builder.reserveMerges(list->size());
     for (size_t rank = 0; rank < list->size(); ++rank) {
       StringRef left, right;
       if (Error error = splitMerge((*list)[rank], rank, left, right))
         return error;
-      joined = (left + right).str();
-      uint32_t parts[3];
-      StringRef texts[3] = {left, right, joined};
-      for (int i = 0; i < 3; ++i) {
-        auto found = ids.find(texts[i]);
-        if (found == ids.end())
-          return importError(file + ": merge " + Twine(rank) + " of " + inQuotes(left) + " and " +
-                             inQuotes(right) + " needs the piece " + inQuotes(texts[i]) +
-                             ", which is not in the vocabulary");
-        parts[i] = found->second;
-      }
-      auto [earlier, isNew] = seen.try_emplace({parts[0], parts[1]}, rank);
-      if (!isNew)
-        return importError(file + ": merge " + Twine(rank) + " of " + inQuotes(left) + " and " +
-                           inQuotes(right) + " repeats merge " + Twine(earlier->second));
-      data.merges.emplace_back(parts[0], parts[1]);
-      data.merged.push_back(parts[2]);
-    }
-    return Error::success();
-  }
-
-  Error findBytes() {
-    for (int byte = 0; byte < 256; ++byte) {
-      std::string piece = "<0x" + llvm::utohexstr(byte, false, 2) + ">";
-      auto found = ids.find(piece);
-      if (found == ids.end())
-        return importError(file + ": byte fallback needs the piece " + inQuotes(piece) +
-                           ", which is not in the vocabulary");
-      data.byteTokens[byte] = static_cast<int32_t>(found->second);
+      if (Error error = builder.addMerge(left, right))
+        return error;
     }
     return Error::success();
   }
 
   static constexpr size_t maxAdded = 1 << 16;
   size_t limit;
-  TokenizerData data;
-  std::vector<bool> known;
-  llvm::StringMap<uint32_t> ids;
+  TokenizerBuilder builder{file};
 };
 
 } // namespace
