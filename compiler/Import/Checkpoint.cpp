@@ -101,6 +101,8 @@ StringRef tensorTypeName(TensorType type) {
     return "F8_E5M2";
   case TensorType::Encoded:
     return "ENCODED";
+  case TensorType::F8E8M0:
+    return "F8_E8M0";
   }
   return "?";
 }
@@ -218,6 +220,31 @@ llvm::Error Checkpoint::readRowsOnGrid(const TensorInfo &tensor, int64_t, int64_
                                        GridRows &) const {
   return llvm::createStringError("internal: tensor '" + tensor.name +
                                  "' has no grid to be read on");
+}
+
+StaticScales Checkpoint::activationScales(const TensorInfo &) const { return {}; }
+CacheScales Checkpoint::cacheScales(int64_t) const { return {}; }
+
+Expected<bool> Checkpoint::sameBytes(const TensorInfo &a, const TensorInfo &b) const {
+  if (a.bytes != b.bytes)
+    return false;
+  std::vector<uint8_t> left(std::min(a.bytes, chunkBytes)), right(left.size());
+  for (uint64_t done = 0; done < a.bytes; done += left.size()) {
+    uint64_t count = std::min<uint64_t>(left.size(), a.bytes - done);
+    if (Error error = read(a, done, {left.data(), count}))
+      return std::move(error);
+    if (Error error = read(b, done, {right.data(), count}))
+      return std::move(error);
+    if (std::memcmp(left.data(), right.data(), count) != 0)
+      return false;
+  }
+  return true;
+}
+
+Expected<bool> Checkpoint::sameContent(const TensorInfo &a, const TensorInfo &b) const {
+  if (a.type != b.type || a.shape != b.shape)
+    return false;
+  return sameBytes(a, b);
 }
 
 Expected<std::vector<float>> Checkpoint::readAllAsFloat(const TensorInfo &tensor) const {

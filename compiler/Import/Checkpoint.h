@@ -37,6 +37,7 @@ enum class TensorType : uint8_t {
   Bool,
   F8E4M3,
   F8E5M2,
+  F8E8M0,
   Encoded // codes and scales that only the reader understands; TensorInfo::encoding names them
 };
 
@@ -61,6 +62,15 @@ struct TensorInfo {
 };
 
 std::string shapeString(llvm::ArrayRef<int64_t> shape); // "6144x1536", "scalar"
+
+// Scales of static quantization that a checkpoint was trained or calibrated for: value = code ·
+// scale. Absent: none is stated, or it is switched off.
+struct StaticScales {
+  std::optional<float> input, output; // of a linear layer's activations
+};
+struct CacheScales {
+  std::optional<float> key, value;
+};
 
 class Checkpoint {
 public:
@@ -93,6 +103,16 @@ public:
   virtual llvm::Error readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                                      GridRows &out) const;
 
+  virtual StaticScales activationScales(const TensorInfo &weight) const;
+  virtual CacheScales cacheScales(int64_t layer) const;
+
+  // Whether two tensors hold the same values in the same form, by comparing bytes.
+  virtual llvm::Expected<bool> sameContent(const TensorInfo &a, const TensorInfo &b) const;
+  llvm::Expected<bool> sameBytes(const TensorInfo &a, const TensorInfo &b) const;
+
+  // What the user should know about how the weights are stored.
+  llvm::ArrayRef<std::string> notes() const { return noteList; }
+
   // The whole tensor; for small ones (norms, scalars).
   llvm::Expected<std::vector<float>> readAllAsFloat(const TensorInfo &tensor) const;
 
@@ -107,7 +127,7 @@ protected:
                                size_t values);
   llvm::Error addTensor(TensorInfo tensor); // refuses a second tensor of the same name
   std::vector<TensorInfo> tensorList;
-  std::vector<std::string> fileNames;
+  std::vector<std::string> fileNames, noteList;
 
 private:
   llvm::StringMap<size_t> byName;

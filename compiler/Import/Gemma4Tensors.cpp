@@ -87,17 +87,6 @@ constexpr StringRef towerPrefixes[] = {
     "model.vision_embedder.", "vision_tower.",      "audio_tower.",        "embed_vision.",
     "embed_audio.",           "vision_embedder."};
 
-bool isTower(StringRef name) {
-  return llvm::any_of(towerPrefixes, [&](StringRef prefix) { return name.starts_with(prefix); });
-}
-
-std::optional<StringRef> withoutTextPrefix(StringRef name) {
-  for (StringRef prefix : textPrefixes)
-    if (name.starts_with(prefix))
-      return name.drop_front(prefix.size());
-  return std::nullopt;
-}
-
 // Dead weights: keys and values of sharing layers, tables that are computed, norms without weight.
 bool isDead(StringRef canonical, const ModelConfig &config) {
   if (canonical.ends_with("inv_freq") || canonical.ends_with("v_norm.weight") ||
@@ -116,25 +105,6 @@ bool isDead(StringRef canonical, const ModelConfig &config) {
   return keyOrValue && !entry.ownsKv;
 }
 
-// Some files say "not tied" and store the embedding twice; only a head that really differs is out
-// of reach.
-Expected<bool> sameBytes(const Checkpoint &checkpoint, const TensorInfo &a, const TensorInfo &b) {
-  if (a.type != b.type || a.shape != b.shape)
-    return false;
-  constexpr uint64_t chunk = uint64_t{1} << 20;
-  std::vector<uint8_t> left(std::min(a.bytes, chunk)), right(left.size());
-  for (uint64_t done = 0; done < a.bytes; done += left.size()) {
-    uint64_t count = std::min<uint64_t>(left.size(), a.bytes - done);
-    if (Error error = checkpoint.read(a, done, {left.data(), count}))
-      return std::move(error);
-    if (Error error = checkpoint.read(b, done, {right.data(), count}))
-      return std::move(error);
-    if (std::memcmp(left.data(), right.data(), count) != 0)
-      return false;
-  }
-  return true;
-}
-
 Error checkHead(const Checkpoint &checkpoint, const ModelConfig &config, TextTensors &result,
                 const TensorInfo *head) {
   if (!head) {
@@ -144,7 +114,9 @@ Error checkHead(const Checkpoint &checkpoint, const ModelConfig &config, TextTen
     return Error::success();
   }
   if (!config.tiedEmbedding) {
-    Expected<bool> same = sameBytes(checkpoint, *head, *result.find(TensorRole::Embedding));
+    // Some files say "not tied" and store the embedding twice; only a head that really differs is
+    // out of reach.
+    Expected<bool> same = checkpoint.sameContent(*head, *result.find(TensorRole::Embedding));
     if (!same)
       return same.takeError();
     if (!*same)
@@ -160,6 +132,17 @@ Error checkHead(const Checkpoint &checkpoint, const ModelConfig &config, TextTen
 }
 
 } // namespace
+
+bool isTowerTensor(StringRef name) {
+  return llvm::any_of(towerPrefixes, [&](StringRef prefix) { return name.starts_with(prefix); });
+}
+
+StringRef textTensorName(StringRef name) {
+  for (StringRef prefix : textPrefixes)
+    if (name.starts_with(prefix))
+      return name.drop_front(prefix.size());
+  return name;
+}
 
 StringRef roleName(TensorRole role) { return facts(role).name; }
 bool isGlobalRole(TensorRole role) { return facts(role).global; }
@@ -247,7 +230,7 @@ Expected<TextTensors> resolveTextTensors(const Checkpoint &checkpoint, const Mod
   const TensorInfo *head = nullptr;
   for (const TensorInfo &tensor : checkpoint.tensors()) {
     StringRef name = tensor.name;
-    if (isTower(name)) {
+    if (isTowerTensor(name)) {
       result.towers.push_back(&tensor);
       continue;
     }
@@ -255,7 +238,7 @@ Expected<TextTensors> resolveTextTensors(const Checkpoint &checkpoint, const Mod
       head = &tensor;
       continue;
     }
-    StringRef canonical = withoutTextPrefix(name).value_or(name);
+    StringRef canonical = textTensorName(name);
     auto [position, isNew] = byCanonical.try_emplace(canonical, &tensor);
     if (!isNew)
       return importError("tensors " + inQuotes(position->second->name) + " and " + inQuotes(name) +
@@ -291,7 +274,7 @@ Expected<TextTensors> resolveTextTensors(const Checkpoint &checkpoint, const Mod
   size_t unknown = 0;
   std::string firstUnknown;
   for (const TensorInfo &tensor : checkpoint.tensors()) {
-    StringRef canonical = withoutTextPrefix(tensor.name).value_or(tensor.name);
+    StringRef canonical = textTensorName(tensor.name);
     auto left = byCanonical.find(canonical);
     if (left == byCanonical.end() || left->second != &tensor)
       continue;

@@ -58,6 +58,10 @@ bool isMatrixRole(TensorRole role); // weights of matrix multiplications and tab
 // Canonical name; `layer` is ignored for global roles.
 std::string canonicalTensorName(TensorRole role, int64_t layer = -1);
 
+bool isTowerTensor(llvm::StringRef name); // of vision or audio, by its prefix
+// The name without the text model's prefix; other names as they are.
+llvm::StringRef textTensorName(llvm::StringRef name);
+
 // One tensor that a model of this configuration has, by shape alone (also for presets without
 // weights).
 struct TensorSpec {

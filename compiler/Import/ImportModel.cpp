@@ -1,5 +1,6 @@
 #include "compiler/Import/ImportModel.h"
 
+#include "compiler/Import/Coded/OpenQuantized.h"
 #include "compiler/Import/Gguf/GgufModel.h"
 #include "compiler/Import/HostileJson.h"
 #include "compiler/Import/InputFile.h"
@@ -114,6 +115,7 @@ Error resolve(ImportedModel &model) {
     return tensors.takeError();
   llvm::append_range(model.notes, tensors->notes);
   model.tensors = std::move(*tensors);
+  model.config.tiedEmbedding = true; // resolved: a head that differs is refused
   return Error::success();
 }
 
@@ -142,13 +144,13 @@ Expected<ImportedModel> importFolder(StringRef folder, StringRef weights,
   if (options.syntheticSeed) {
     model.checkpoint = makeSyntheticCheckpoint(model.config, *options.syntheticSeed);
   } else {
-    if (!model.config.quantMethod.empty())
-      return importError("the checkpoint is quantized (quant_method " +
-                         inQuotes(model.config.quantMethod) +
-                         "), which is not read; give the bf16 checkpoint it was made from");
     Expected<std::unique_ptr<Checkpoint>> checkpoint = openSafetensors(weights);
+    if (checkpoint && !model.config.quantMethod.empty())
+      checkpoint = openQuantized(
+          {std::move(*checkpoint), **configText, "", expectedTextTensors(model.config)});
     if (!checkpoint)
       return checkpoint.takeError();
+    llvm::append_range(model.notes, (*checkpoint)->notes());
     model.checkpoint = std::move(*checkpoint);
   }
   if (Error error = resolve(model))

@@ -39,6 +39,7 @@ std::optional<TensorType> typeOf(StringRef name) {
       .Case("BOOL", TensorType::Bool)
       .Case("F8_E4M3", TensorType::F8E4M3)
       .Case("F8_E5M2", TensorType::F8E5M2)
+      .Case("F8_E8M0", TensorType::F8E8M0)
       .Default(std::nullopt);
 }
 

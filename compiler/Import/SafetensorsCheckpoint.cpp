@@ -1,5 +1,6 @@
 // Opens a folder or file of safetensors as a Checkpoint. Headers are read and checked at once, data
 // on demand.
+#include "compiler/Import/Coded/QatGrid.h"
 #include "compiler/Import/HostileJson.h"
 #include "compiler/Import/InputFile.h"
 #include "compiler/Import/Safetensors.h"
@@ -10,6 +11,7 @@
 #include "llvm/Support/Path.h"
 
 #include <map>
+#include <mutex>
 
 using llvm::Error;
 using llvm::Expected;
@@ -28,6 +30,27 @@ public:
       return importError("tensor " + inQuotes(tensor.name) + " has " + Twine(tensor.bytes) +
                          " bytes, asked for " + Twine(out.size()) + " at " + Twine(offset));
     return inputs[tensor.file].read(tensor.offset + offset, out);
+  }
+
+  // Plain floats have a grid when they were trained for one.
+  std::optional<WeightFormat> nativeFormat(const TensorInfo &tensor) const override {
+    size_t index = &tensor - tensorList.data();
+    {
+      std::lock_guard lock(knownMutex);
+      if (auto found = onGrid.find(index); found != onGrid.end())
+        return found->second ? std::optional(WeightFormat::W4G32) : std::nullopt;
+    }
+    bool found = looksLikeQat(*this, tensor);
+    std::lock_guard lock(knownMutex);
+    onGrid[index] = found;
+    return found ? std::optional(WeightFormat::W4G32) : std::nullopt;
+  }
+
+  Error readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                       GridRows &out) const override {
+    if (!nativeFormat(tensor))
+      return Checkpoint::readRowsOnGrid(tensor, firstRow, rowCount, out);
+    return recoverRows(*this, tensor, firstRow, rowCount, out);
   }
 
   Error addFile(StringRef path, StringRef name) {
@@ -104,6 +127,8 @@ public:
 
 private:
   std::vector<InputFile> inputs;
+  mutable std::mutex knownMutex;
+  mutable std::map<size_t, bool> onGrid; // by index of the tensor, once asked for
 };
 
 // What else lies there, to say more than "not found".

@@ -61,6 +61,18 @@ def tensor_case(change):
     return make
 
 
+def mobile_case(**fields):
+    def make(folder):
+        shutil.copytree(os.path.join(gc.DATA, "conformance-f32", "mobile_E"), folder)
+        path = os.path.join(folder, "config.json")
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+        config["quantization_config"].update(fields)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file)
+    return make
+
+
 def config_case(**fields):
     def make(folder):
         config = json.loads(json.dumps(CONFIG))
@@ -195,7 +207,10 @@ CASES = [
     # members of the family that cannot be compiled yet: said, not guessed
     ("a mixture of experts", lambda folder: shutil.copytree(os.path.join(gc.DATA, "conformance", "26b-a4b-moe-like"), folder)),
     ("a drafter", lambda folder: shutil.copytree(os.path.join(gc.DATA, "conformance", "mtp-assistant"), folder)),
-    ("a quantized checkpoint", lambda folder: shutil.copytree(os.path.join(gc.DATA, "conformance-f32", "mobile_E"), folder)),
+    ("a quantizer that is not read", mobile_case(quant_method="torchao")),
+    ("a quantizer that nobody knows", mobile_case(quant_method="no-such-thing")),
+    ("widths that the tensors deny", mobile_case(num_bits=2, module_quant_configs={})),
+    ("a pattern that never ends", mobile_case(module_quant_configs={"(" * 5000: {"num_bits": 4}})),
     # shards
     ("an index that names a missing shard", sharded("model-00007-of-00009.safetensors")),
     ("an index that leaves the folder", sharded("../model-00001-of-00001.safetensors")),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "compiler/Import/ChatTemplate.h"
+#include "compiler/Import/Coded/OpenQuantized.h"
 #include "compiler/Import/Gemma4Tensors.h"
 #include "compiler/Import/Safetensors.h"
 #include "compiler/Import/TokenizerData.h"
@@ -47,6 +48,72 @@ inline void fuzzSafetensors(llvm::StringRef bytes) {
     total += tensor.bytes;
   }
   require(total == dataBytes);
+}
+
+// A safetensors file in memory.
+class MemoryTensors : public Checkpoint {
+public:
+  static llvm::Expected<std::unique_ptr<Checkpoint>> parse(llvm::StringRef file) {
+    uint64_t length = 0;
+    if (file.size() >= 8)
+      std::memcpy(&length, file.data(), 8);
+    if (file.size() < 8 || length > file.size() - 8)
+      return llvm::createStringError("no header");
+    std::unique_ptr<MemoryTensors> result(new MemoryTensors);
+    result->data = file.drop_front(8 + length);
+    result->fileNames.push_back("fuzz");
+    auto tensors = parseSafetensorsHeader(file.substr(8, length), result->data.size(), "fuzz");
+    if (!tensors)
+      return tensors.takeError();
+    for (TensorInfo &tensor : *tensors)
+      if (llvm::Error error = result->addTensor(std::move(tensor)))
+        return std::move(error);
+    return std::move(result);
+  }
+  llvm::Error read(const TensorInfo &tensor, uint64_t offset,
+                   llvm::MutableArrayRef<uint8_t> out) const override {
+    require(offset <= tensor.bytes && out.size() <= tensor.bytes - offset);
+    if (!out.empty())
+      std::memcpy(out.data(), data.data() + tensor.offset + offset, out.size());
+    return llvm::Error::success();
+  }
+
+private:
+  MemoryTensors() = default;
+  llvm::StringRef data;
+};
+
+// config.json of a quantized checkpoint, and after a zero byte its safetensors file. What opens is
+// read whole; what has a grid gives the same values on it.
+inline void fuzzQuantized(llvm::StringRef bytes) {
+  auto [config, file] = bytes.split('\0');
+  auto raw = MemoryTensors::parse(file);
+  if (!raw) {
+    llvm::consumeError(raw.takeError());
+    return;
+  }
+  auto checkpoint = openQuantized({std::move(*raw), config, "", {}});
+  if (!checkpoint) {
+    llvm::consumeError(checkpoint.takeError());
+    return;
+  }
+  for (const TensorInfo &tensor : (*checkpoint)->tensors()) {
+    llvm::consumeError((*checkpoint)->contentHash(tensor).takeError());
+    auto values = (*checkpoint)->readAllAsFloat(tensor);
+    if (!values) {
+      llvm::consumeError(values.takeError());
+      continue;
+    }
+    if (!(*checkpoint)->nativeFormat(tensor))
+      continue;
+    GridRows grid;
+    llvm::cantFail((*checkpoint)->readRowsOnGrid(tensor, 0, tensor.rows(), grid));
+    require(grid.codes.size() == values->size() && !grid.scales.empty());
+    require(values->size() % grid.scales.size() == 0);
+    size_t group = values->size() / grid.scales.size();
+    for (size_t i = 0; i < values->size(); ++i)
+      require(float(grid.codes[i]) * grid.scales[i / group] == (*values)[i]);
+  }
 }
 
 // config.json, and after a zero byte generation_config.json.

@@ -28,7 +28,8 @@ INSTANTIATE_TEST_SUITE_P(Import, Corpus,
                          testing::Values(std::pair{"safetensors", &fuzzSafetensors},
                                          std::pair{"config", &fuzzConfig},
                                          std::pair{"tokenizer", &fuzzTokenizer},
-                                         std::pair{"template", &fuzzTemplate}));
+                                         std::pair{"template", &fuzzTemplate},
+                                         std::pair{"quantized", &fuzzQuantized}));
 
 } // namespace
 } // namespace gcompile

@@ -1,0 +1,239 @@
+// Checkpoints written by the formats' own tools (tests/scripts/make_coded.py) decode to what those
+// tools decode, keep their grids, and are refused when configuration and tensors disagree.
+#include "compiler/Import/ImportModel.h"
+#include "tests/unit/import/QuantizedFiles.h"
+
+#include "llvm/Support/CRC.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <fstream>
+
+using testing::HasSubstr;
+
+namespace gcompile {
+namespace {
+
+std::unique_ptr<Checkpoint> openForm(const std::string &folder,
+                                     llvm::ArrayRef<TensorSpec> expected = {}) {
+  std::string config = readBytes(dataPath(folder + "/config.json"));
+  auto raw = valueOf(openSafetensors(dataPath(folder + "/model.safetensors")));
+  return valueOf(openQuantized({std::move(raw), config, "", expected}));
+}
+
+class Tools : public testing::TestWithParam<const char *> {};
+
+TEST_P(Tools, DecodeAlike) {
+  auto checkpoint = openForm(std::string("coded/") + GetParam());
+  auto expected = valueOf(
+      openSafetensors(dataPath(std::string("coded/") + GetParam() + "/expected.safetensors")));
+  ASSERT_TRUE(checkpoint && expected);
+  EXPECT_GE(expected->tensors().size(), 4u);
+  for (const TensorInfo &want : expected->tensors()) {
+    const TensorInfo *tensor = checkpoint->find(want.name);
+    ASSERT_TRUE(tensor) << want.name;
+    EXPECT_EQ(shapeString(tensor->shape), shapeString(want.shape)) << want.name;
+    std::vector<float> values = valueOf(checkpoint->readAllAsFloat(*tensor));
+    std::vector<float> reference = valueOf(expected->readAllAsFloat(want));
+    ASSERT_EQ(values.size(), reference.size());
+    // The tools order the two products of a double scale as they like, and fuse multiply and add.
+    double worst = 0;
+    for (size_t i = 0; i < values.size(); ++i)
+      worst = std::max(worst, std::abs(double(values[i]) - reference[i]) /
+                                  (std::abs(double(reference[i])) + 1e-2));
+    EXPECT_LE(worst, 5e-7) << want.name;
+    if (checkpoint->nativeFormat(*tensor))
+      expectGridEqualsFloats(*checkpoint, *tensor);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Tools, testing::Values("compressed-tensors", "mlx", "bitsandbytes"),
+                         [](auto &info) {
+                           std::string name = info.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST(Quantized, NativeFormats) {
+  auto checkpoint = openForm("coded/compressed-tensors");
+  auto format = [&](const char *module) {
+    const TensorInfo *tensor = checkpoint->find(std::string(module) + ".weight");
+    auto native = tensor ? checkpoint->nativeFormat(*tensor) : std::nullopt;
+    return native ? std::string(name(*native)) : std::string("none");
+  };
+  EXPECT_EQ(format("int4_g32"), "w4g32"); // bf16 scales that are f16 exactly
+  EXPECT_THAT(format("int4_g128"), testing::AnyOf("w4g32", "w4g128"));
+  EXPECT_EQ(format("int4_channel"), "w4");
+  EXPECT_EQ(format("int2_channel"), "w2");
+  EXPECT_EQ(format("int3_g32"), "w4g32"); // wider, without loss
+  EXPECT_EQ(format("int5_channel"), "w8");
+  EXPECT_EQ(format("int8_g32"), "w8g32");
+  EXPECT_EQ(format("uint4_g32"), "w8g32"); // codes minus zero points need five bits
+  EXPECT_EQ(format("uint4_channel"), "w8");
+  EXPECT_EQ(format("int8_channel"), "w8");
+  EXPECT_EQ(format("fp8_channel"), "none");
+  EXPECT_EQ(format("nvfp4"), "none");
+}
+
+// Scales that no f16 holds are not rounded: the tensor has no native format.
+TEST(Quantized, GroupScalesHaveToBeF16) {
+  for (float scale : {.5f, .1f}) {
+    RawTensors raw;
+    raw.add("x.weight_packed", "I32", "1,4", fromHex("1032547698badcfe1032547698badcfe"))
+        .add("x.weight_shape", "I64", "2", bytesOf<int64_t>({1, 32}))
+        .add("x.weight_scale", "F32", "1,1", bytesOf<float>({scale}));
+    // One group of 32 columns is channel-wise too, and that keeps any scale.
+    auto checkpoint = valueOf(raw.open(
+        R"({"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],)"
+        R"("weights":{"num_bits":4,"strategy":"group","group_size":32}}}})"));
+    EXPECT_EQ(checkpoint->nativeFormat(*checkpoint->find("x.weight")), WeightFormat::W4);
+    RawTensors two;
+    two.add("x.weight_packed", "I32", "1,8",
+            fromHex("1032547698badcfe1032547698badcfe1032547698badcfe1032547698badcfe"))
+        .add("x.weight_shape", "I64", "2", bytesOf<int64_t>({1, 64}))
+        .add("x.weight_scale", "F32", "1,2", bytesOf<float>({1, scale}));
+    checkpoint = valueOf(two.open(
+        R"({"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],)"
+        R"("weights":{"num_bits":4,"strategy":"group","group_size":32}}}})"));
+    EXPECT_EQ(checkpoint->nativeFormat(*checkpoint->find("x.weight")),
+              scale == .5f ? std::optional(WeightFormat::W4G32) : std::nullopt);
+  }
+}
+
+// Every quantized tensor of the mobile model equals what transformers decodes.
+TEST(MobileQat, EqualsTheReference) {
+  ImportedModel model = valueOf(importModel(dataPath("conformance-f32/mobile_E")));
+  ASSERT_TRUE(model.checkpoint && model.tensors);
+  std::ifstream lines(dataPath("coded/mobile_E.crc"));
+  std::string crc, name;
+  size_t count = 0;
+  while (lines >> crc >> name) {
+    const TensorInfo *tensor = model.checkpoint->find(name);
+    ASSERT_TRUE(tensor) << name;
+    std::vector<float> values = valueOf(model.checkpoint->readAllAsFloat(*tensor));
+    for (float &value : values)
+      value += 0.0f;
+    uint32_t own = llvm::crc32(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(values.data()),
+                                              values.size() * sizeof(float)));
+    EXPECT_EQ(own, std::stoul(crc, nullptr, 16)) << name;
+    ASSERT_TRUE(model.checkpoint->nativeFormat(*tensor)) << name;
+    expectGridEqualsFloats(*model.checkpoint, *tensor);
+    ++count;
+  }
+  EXPECT_GE(count, 60u);
+}
+
+TEST(MobileQat, IsReadAsItIs) {
+  ImportedModel model = valueOf(importModel(dataPath("conformance-f32/mobile_E")));
+  ASSERT_TRUE(model.checkpoint && model.tensors);
+  EXPECT_TRUE(model.config.tiedEmbedding); // the head repeats the embedding
+  EXPECT_THAT(model.notes, testing::Contains(HasSubstr("taken as tied")));
+  EXPECT_THAT(model.notes, testing::Contains(HasSubstr("static int8 activations")));
+  auto native = [&](TensorRole role, int64_t layer) {
+    return model.checkpoint->nativeFormat(*model.tensors->find(role, layer));
+  };
+  EXPECT_EQ(native(TensorRole::Embedding, -1), WeightFormat::W2);
+  EXPECT_EQ(native(TensorRole::PerLayerTable, -1), WeightFormat::W4);
+  EXPECT_EQ(native(TensorRole::Query, 0), WeightFormat::W4);
+  EXPECT_EQ(native(TensorRole::Gate, 0), WeightFormat::W4);
+  EXPECT_EQ(native(TensorRole::Gate, 5), WeightFormat::W2);
+  EXPECT_EQ(native(TensorRole::PerLayerGate, 0), WeightFormat::W8);
+  EXPECT_EQ(native(TensorRole::PerLayerModelProjection, -1), std::nullopt);
+  // The per-layer table: a scale for each row and slice.
+  GridRows rows;
+  const TensorInfo &table = *model.tensors->find(TensorRole::PerLayerTable);
+  ASSERT_EQ(errorOf(model.checkpoint->readRowsOnGrid(table, 3, 2, rows)), "");
+  EXPECT_EQ(rows.scales.size(), 2u * 8);
+  EXPECT_EQ(rows.codes.size(), 2u * 64);
+  StaticScales scales =
+      model.checkpoint->activationScales(*model.tensors->find(TensorRole::Down, 0));
+  EXPECT_EQ(scales.input, 0.05f);
+  EXPECT_TRUE(scales.output);
+  // 0 switches rounding off: the head has it.
+  EXPECT_FALSE(model.checkpoint->activationScales(*model.checkpoint->find("lm_head.weight")).input);
+}
+
+TEST(MobileQat, ConfigurationAndTensorsHaveToAgree) {
+  RawTensors raw;
+  raw.add("embed_tokens.embedding_quantized", "U8", "2,8", std::string(16, '\x55'))
+      .add("embed_tokens.embedding_scale", "F32", "2,1", bytesOf<float>({1, 2}));
+  TensorSpec spec{TensorRole::Embedding, -1, "embed_tokens.weight", {2, 16}};
+  EXPECT_EQ(errorOf(raw.open(R"({"quant_method":"gemma","num_bits":4})", spec)), "");
+  EXPECT_THAT(errorOf(raw.open(R"({"quant_method":"gemma","num_bits":2})", spec)),
+              HasSubstr("'embed_tokens': 'embed_tokens.embedding_quantized' is U8 2x8, but "
+                        "config.json (num_bits) says 2 bits"));
+  EXPECT_THAT(errorOf(raw.open(R"({"quant_method":"gemma","num_bits":8})", spec)),
+              HasSubstr("says 8 bits"));
+  // The first of the patterns that match wins, in the order of the text.
+  for (const char *bits : {"2", "4"}) {
+    std::string other = bits[0] == '2' ? "4" : "2";
+    std::string error = errorOf(raw.open(
+        std::string(
+            R"({"quant_method":"gemma","module_quant_configs":{"embed_\\w+$":{"num_bits":)") +
+            bits + R"(},"embed":{"num_bits":)" + other + "}}}",
+        spec));
+    EXPECT_EQ(error.empty(), bits[0] == '4') << error;
+  }
+}
+
+TEST(Quantized, HostileParts) {
+  std::string config = R"({"quant_method":"compressed-tensors","version":"0.20.0","config_groups":)"
+                       R"({"g":{"targets":["Linear"],"weights":{"num_bits":4,"strategy":"group",)"
+                       R"("group_size":32,"symmetric":true}}}})";
+  auto file = [](std::vector<int64_t> shape, float scale, std::vector<int32_t> index,
+                 const std::string &scaleShape = "1,2") {
+    RawTensors raw;
+    raw.add("x.weight_packed", "I32", "1,8", std::string(32, '\x12'))
+        .add("x.weight_shape", "I64", "2", bytesOf(shape))
+        .add("x.weight_scale", "F32", scaleShape, bytesOf<float>({1, scale}));
+    if (!index.empty())
+      raw.add("x.weight_g_idx", "I32", std::to_string(index.size()), bytesOf(index));
+    return raw;
+  };
+  auto readError = [&](const RawTensors &raw) {
+    auto checkpoint = raw.open(config);
+    if (!checkpoint)
+      return llvm::toString(checkpoint.takeError());
+    EXPECT_EQ((*checkpoint)->nativeFormat(*(*checkpoint)->find("x.weight")), std::nullopt);
+    return errorOf((*checkpoint)->readAllAsFloat(*(*checkpoint)->find("x.weight")));
+  };
+  EXPECT_EQ(errorOf(file({1, 64}, 2, {}).open(config)), "");
+  const std::vector<std::vector<int64_t>> shapes = {
+      {1, -64}, {1, int64_t(1) << 62}, {2, 64}, {1, 128}, {1, 0}, {-1, 64}};
+  for (const std::vector<int64_t> &shape : shapes)
+    EXPECT_NE(readError(file(shape, 2, {})), "") << shape[0] << "x" << shape[1];
+  EXPECT_THAT(readError(file({1, 64}, NAN, {})), HasSubstr("'x.weight_scale' has NaN"));
+  EXPECT_THAT(readError(file({1, 64}, INFINITY, {})), HasSubstr("infinity at element 1"));
+  std::vector<int32_t> index(64);
+  index[5] = 2;
+  EXPECT_THAT(readError(file({1, 64}, 1, index)), HasSubstr("column 5 in group 2 of 2"));
+  EXPECT_THAT(readError(file({1, 64}, 1, {0, 0})), HasSubstr("expected I32 64"));
+  EXPECT_THAT(readError(file({1, 64}, 1, {}, "2,1")), HasSubstr("x.weight_scale"));
+  // Every cut of a whole file is an error, never a crash.
+  std::string bytes = file({1, 64}, 2, {}).file();
+  TemporaryFolder folder;
+  for (size_t length = 0; length < bytes.size(); ++length)
+    EXPECT_NE(errorOf(openSafetensors(folder.write("c.safetensors", bytes.substr(0, length)))), "");
+}
+
+TEST(Quantized, GroupIndexChoosesTheScale) {
+  std::vector<int32_t> index(64);
+  for (int k = 0; k < 64; ++k)
+    index[k] = k % 2;
+  RawTensors raw;
+  raw.add("x.weight_packed", "I32", "1,8", std::string(32, '\x99')) // codes 1
+      .add("x.weight_shape", "I64", "2", bytesOf<int64_t>({1, 64}))
+      .add("x.weight_scale", "F32", "1,2", bytesOf<float>({1, 3}))
+      .add("x.weight_g_idx", "I32", "64", bytesOf(index));
+  auto checkpoint = valueOf(raw.open(
+      R"({"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],)"
+      R"("weights":{"num_bits":4,"strategy":"group","group_size":32,"actorder":"group"}}}})"));
+  std::vector<float> values = valueOf(checkpoint->readAllAsFloat(*checkpoint->find("x.weight")));
+  for (int k = 0; k < 64; ++k)
+    EXPECT_EQ(values[k], k % 2 ? 3 : 1);
+  EXPECT_EQ(checkpoint->nativeFormat(*checkpoint->find("x.weight")), std::nullopt);
+}
+
+} // namespace
+} // namespace gcompile
