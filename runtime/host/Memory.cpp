@@ -116,6 +116,9 @@ void populate(const void *data, uint64_t bytes) {
 void readAhead(const void *data, uint64_t bytes) {
   advise(pagesAround(data, bytes), MADV_WILLNEED);
 }
+void adviseLargePages(const void *data, uint64_t bytes) {
+  advise(pagesInside(data, bytes), MADV_HUGEPAGE);
+}
 void adviseRandom(const void *data, uint64_t bytes) {
   advise(pagesInside(data, bytes), MADV_RANDOM);
 }

@@ -96,6 +96,7 @@ gc_status openModel(gc_model &model, const char *path, const char *isa) {
   for (uint32_t i = 0; i < a.sectionCount; ++i)
     if (&a.sections[i] != a.weights && &a.sections[i] != a.table)
       dropPages(a.data + a.sections[i].offset, coveredBytes(a, i));
+  adviseLargePages(a.data + a.weights->offset, a.weights->bytes);
   if (a.table && a.manifest->table_placement == GC_TABLE_STORAGE)
     adviseRandom(a.data + a.table->offset, coveredBytes(a, uint32_t(a.table - a.sections)));
   if (a.table && a.manifest->table_placement == GC_TABLE_MEMORY)
