@@ -51,6 +51,12 @@ MachineModel sustained(const MachineModel &machine) {
   return m;
 }
 
+MachineModel atReadBandwidth(const MachineModel &machine, double bytesPerSecond) {
+  if (machine.readBytesPerSecond <= 0)
+    return machine;
+  return scaled(machine, bytesPerSecond / machine.readBytesPerSecond, 1);
+}
+
 double readBandwidth(const MachineModel &machine, double workingSetBytes) {
   const std::vector<BandwidthPoint> &curve = machine.readCurve;
   if (curve.empty())

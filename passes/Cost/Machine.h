@@ -74,6 +74,10 @@ MachineModel pessimistic(const MachineModel &machine);
 // With rates as they are after minutes at full load.
 MachineModel sustained(const MachineModel &machine);
 
+// The machine in an hour when memory gives so much: all rates of reading move with it, arithmetic
+// stays. Neighbours of a virtual machine move it threefold. An unknown bandwidth stays unknown.
+MachineModel atReadBandwidth(const MachineModel &machine, double bytesPerSecond);
+
 // Read bandwidth of a working set: the curve, straight on logarithms between its points and flat
 // beyond them; without a curve that of memory.
 double readBandwidth(const MachineModel &machine, double workingSetBytes);

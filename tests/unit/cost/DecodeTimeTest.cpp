@@ -92,6 +92,23 @@ TEST(DecodeTime, MeasuredRatesReplaceGeneralOnes) {
   EXPECT_EQ(readBandwidth(machine, 1e12), 10e9);
 }
 
+TEST(DecodeTime, ReadingFollowsTheBandwidthOfTheMomentAndArithmeticDoesNot) {
+  MachineModel machine = machineOf(20e9);
+  machine.weightRates[size_t(WeightFormat::W4)] = {10e9, 12e9, 1e12};
+  machine.readCurve = {{1e6, 80e9}, {1e9, 20e9}};
+  TensorShape tensor{"t", "down", 0, 4096, 4096};
+  double bytes = double(packedBytes(WeightFormat::W4, 4096, 4096));
+  auto seconds = [&](double read) {
+    return decodeSeconds(atReadBandwidth(machine, read), tensor, WeightFormat::W4, int64_t(bytes));
+  };
+  EXPECT_NEAR(seconds(20e9), bytes / 10e9, 1e-12);
+  EXPECT_NEAR(seconds(5e9), bytes / 2.5e9, 1e-12); // its share of the bandwidth stays one half
+  EXPECT_NEAR(seconds(100e9), bytes / 12e9, 1e-12);
+  EXPECT_NEAR(readBandwidth(atReadBandwidth(machine, 5e9), 1e6), 20e9, 1);
+  EXPECT_EQ(atReadBandwidth(machine, 5e9).rates(WeightFormat::W4).matmulOperationsPerSecond, 1e12);
+  EXPECT_EQ(atReadBandwidth({}, 5e9).readBytesPerSecond, 0);
+}
+
 TEST(DecodeTime, LaunchesDecideOnSmallModels) {
   MachineModel machine = machineOf(1e15);
   TimeEstimate token = tokenOf(machine, WeightFormat::W4);
