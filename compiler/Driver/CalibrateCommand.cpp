@@ -5,8 +5,10 @@
 #include "compiler/Measure/Calibrate.h"
 #include "compiler/Profile/CalibrationCache.h"
 #include "compiler/Profile/device_profile.pb.h"
+#include "compiler/Support/KeptFile.h"
 
 #include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -215,6 +217,9 @@ ExitCode runCalibrate(const CommandContext &context) {
   if (options.seconds < 1) { // plumbing, for tests
     options.memoryBytes = 64 << 20;
     options.storageBytes = 8 << 20;
+  } else if (std::string folder = cacheFolder();
+             !folder.empty() && !llvm::sys::fs::create_directories(folder)) {
+    options.folder = folder; // on a disk, as models are: $TMPDIR may be memory
   }
   auto progress = [&](llvm::StringRef step, uint64_t done, uint64_t total) {
     line.show(step, done, total);

@@ -93,22 +93,29 @@ private:
     return llvm::Error::success();
   }
 
-  llvm::Error fillRegion() {
-    auto made = ProbeRegion::create(options.memoryBytes);
+  llvm::Error fillRegions() {
+    auto step = [&](int64_t done) -> llvm::Error {
+      show("fill memory", double(done), double(options.memoryBytes));
+      return checkCancelled();
+    };
+    auto made = ProbeRegion::mapped(options.memoryBytes, options.folder, step);
+    if (!made) {
+      if (llvm::Error error = checkCancelled()) {
+        llvm::consumeError(made.takeError());
+        return error;
+      }
+      result.doubts.push_back("weights were not read from a file as models are: the file " +
+                              llvm::toString(made.takeError()));
+      made = ProbeRegion::anonymous(options.memoryBytes, step);
+    }
     if (!made)
       return made.takeError();
     region = std::move(*made);
-    constexpr int64_t piece = 32 << 20;
-    for (int64_t at = 0; at < region->size(); at += piece * threads) {
-      if (llvm::Error error = checkCancelled())
-        return error;
-      show("fill memory", double(at), double(region->size()));
-      team.run(threads, threads, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          region->fill(std::min(at + i * piece, region->size()),
-                       std::min(at + (i + 1) * piece, region->size()));
-      });
-    }
+    // So many that between two visits the rest of the round has gone through all caches.
+    made = ProbeRegion::anonymous(std::max<int64_t>(options.memoryBytes / 4, 64 << 20), step);
+    if (!made)
+      return made.takeError();
+    caches = std::move(*made);
     return llvm::Error::success();
   }
 
@@ -122,9 +129,9 @@ private:
   }
 
   llvm::Error prepare() {
-    if (llvm::Error error = fillRegion())
+    if (llvm::Error error = fillRegions())
       return error;
-    kernels = std::make_unique<KernelProbes>(team, *region, result.variant);
+    kernels = std::make_unique<KernelProbes>(team, *region, *caches, result.variant);
     double total = double(weightFormats().size()) + 4, done = 0;
     for (const WeightFormatInfo &format : weightFormats()) {
       if (llvm::Error error = checkCancelled())
@@ -162,7 +169,7 @@ private:
     addRead(threads);
     // Small sets through a kernel, in pieces as small models have them: what caches give depends on
     // how the threads share the work.
-    for (int64_t bytes : {int64_t(2) << 20, int64_t(8) << 20, int64_t(32) << 20})
+    for (int64_t bytes = 2 << 20; bytes <= 512 << 20; bytes *= 4)
       if (bytes < region->size()) {
         result.reads.push_back({threads, bytes, {}});
         if (llvm::Error error = add(kernels->matvecSet(WeightFormat::W8, bytes), readProbes))
@@ -278,7 +285,7 @@ private:
   const CalibrationOptions &options;
   const int threads;
   ProbeTeam team;
-  std::unique_ptr<ProbeRegion> region;
+  std::unique_ptr<ProbeRegion> region, caches;
   std::unique_ptr<KernelProbes> kernels;
   std::vector<Probe> probes;
   std::vector<size_t> weightProbes, kvProbes, otherProbes, readProbes;

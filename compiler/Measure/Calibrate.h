@@ -62,6 +62,7 @@ struct CalibrationOptions {
   int threads = 0;                        // 0: as many as this process may use
   int64_t memoryBytes = int64_t(1) << 30; // of the region that stands for memory
   int64_t storageBytes = 256 << 20;       // of the file that rows are read from
+  std::string folder;                     // of the file that stands for weights; "": $TMPDIR
   const std::atomic<bool> *cancel = nullptr;
   llvm::function_ref<void(llvm::StringRef step, uint64_t done, uint64_t total)> progress = nullptr;
 };

@@ -1,8 +1,6 @@
 #include "compiler/Measure/KernelProbes.h"
 
 #include <algorithm>
-#include <cstring>
-#include <sys/mman.h>
 
 namespace gcompile {
 namespace {
@@ -13,54 +11,18 @@ std::string floats(int64_t rows, int64_t columns) {
 }
 int64_t address(const void *pointer) { return reinterpret_cast<int64_t>(pointer); }
 
-void fillBytes(uint8_t *memory, int64_t bytes) {
-  uint32_t state = 1;
-  for (int64_t i = 0; i < bytes; ++i) {
-    state = state * 1664525 + 1013904223;
-    memory[i] = uint8_t(0x30 | (state >> 28));
-  }
-}
-
 } // namespace
 
-llvm::Expected<std::unique_ptr<ProbeRegion>> ProbeRegion::create(int64_t bytes) {
-  void *memory =
-      mmap(nullptr, size_t(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED)
-    return llvm::createStringError("no memory for a region of " + llvm::Twine(bytes) + " bytes");
-  // Weights are mapped from a file, in small pages.
-  madvise(memory, size_t(bytes), MADV_NOHUGEPAGE);
-  std::unique_ptr<ProbeRegion> region(new ProbeRegion);
-  region->memory = static_cast<uint8_t *>(memory);
-  region->bytes = bytes;
-  return region;
-}
-
-ProbeRegion::~ProbeRegion() {
-  if (memory)
-    munmap(memory, size_t(bytes));
-}
-
-void ProbeRegion::fill(int64_t begin, int64_t end) { fillBytes(memory + begin, end - begin); }
-
-uint8_t *ProbeRegion::next(int64_t pieceBytes) {
-  int64_t rounded = (pieceBytes + 4095) / 4096 * 4096;
-  // Kernels fetch up to 16 KiB ahead.
-  if (position + rounded + 16384 > bytes)
-    position = 0;
-  uint8_t *piece = memory + position;
-  position += rounded;
-  return piece;
-}
-
-KernelProbes::KernelProbes(ProbeTeam &team, ProbeRegion &region, std::string variant)
-    : team(team), region(region), variant(std::move(variant)) {}
+KernelProbes::KernelProbes(ProbeTeam &team, ProbeRegion &weights, ProbeRegion &caches,
+                           std::string variant)
+    : team(team), region(weights), caches(caches), variant(std::move(variant)) {}
 
 uint8_t *KernelProbes::scratch(int64_t bytes) {
   buffers.emplace_back(size_t(bytes) + 128 + 16384);
   uint8_t *start = buffers.back().data();
   start += (128 - address(start) % 128) % 128;
-  fillBytes(start, bytes);
+  uint64_t state = 1;
+  fillWithNumbers(start, bytes, state);
   return start;
 }
 
@@ -184,7 +146,7 @@ llvm::Expected<Probe> KernelProbes::attention(KvFormat format, int64_t headDim, 
     if (cached)
       once();
     else
-      arguments[1] = address(region.next(bytes));
+      arguments[1] = address(caches.next(bytes));
     return once();
   };
   return probe;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/Measure/HostKernel.h"
+#include "compiler/Measure/ProbeRegion.h"
 #include "compiler/Measure/ProbeTeam.h"
 #include "ir/Format/Format.h"
 
@@ -10,27 +11,6 @@
 #include <vector>
 
 namespace gcompile {
-
-// Large memory that is walked through, so that no piece is met again soon.
-class ProbeRegion {
-public:
-  static llvm::Expected<std::unique_ptr<ProbeRegion>> create(int64_t bytes);
-  ~ProbeRegion();
-  ProbeRegion(const ProbeRegion &) = delete;
-  ProbeRegion &operator=(const ProbeRegion &) = delete;
-
-  // Bytes that are ordinary numbers in every format, so that no sample meets denormals.
-  void fill(int64_t begin, int64_t end);
-  int64_t size() const { return bytes; }
-  uint8_t *data() const { return memory; }
-  uint8_t *next(int64_t pieceBytes); // aligned to 4096
-  void rewind() { position = 0; }
-
-private:
-  ProbeRegion() = default;
-  uint8_t *memory = nullptr;
-  int64_t bytes = 0, position = 0;
-};
 
 struct Probe {
   std::string name;
@@ -45,7 +25,8 @@ constexpr int64_t probeOutputs = 6144, probeInputs = 1536, probeChunk = 64;
 
 class KernelProbes {
 public:
-  KernelProbes(ProbeTeam &team, ProbeRegion &region, std::string variant);
+  // `weights` and `caches`: memory that products and attention read.
+  KernelProbes(ProbeTeam &team, ProbeRegion &weights, ProbeRegion &caches, std::string variant);
 
   // Matrix times vector from memory, and from cache; matrix times a chunk.
   llvm::Expected<Probe> matvec(WeightFormat format, bool cached);
@@ -71,7 +52,7 @@ private:
                                   bool cached);
 
   ProbeTeam &team;
-  ProbeRegion &region;
+  ProbeRegion &region, &caches;
   std::string variant;
   std::vector<std::unique_ptr<HostKernel>> kernels;
   std::vector<std::vector<uint8_t>> buffers;

@@ -7,11 +7,18 @@
 
 namespace gcompile {
 
-llvm::Expected<TemporaryFile> TemporaryFile::create(llvm::StringRef ending) {
+llvm::Expected<TemporaryFile> TemporaryFile::create(llvm::StringRef ending,
+                                                    llvm::StringRef folder) {
   llvm::SmallString<128> path;
   int descriptor = -1;
-  if (std::error_code error =
-          llvm::sys::fs::createTemporaryFile("gcompile", ending, descriptor, path))
+  std::error_code error =
+      folder.empty() ? llvm::sys::fs::createTemporaryFile("gcompile", ending, descriptor, path)
+                     : llvm::sys::fs::createUniqueFile(folder + "/gcompile-%%%%%%." + ending,
+                                                       descriptor, path);
+  if (error && !folder.empty())
+    return llvm::createStringError("a temporary file cannot be made in '" + folder +
+                                   "': " + error.message());
+  if (error)
     return llvm::createStringError("a temporary file cannot be made (" + error.message() +
                                    "); $TMPDIR says where");
   llvm::sys::RemoveFileOnSignal(path);

@@ -1,5 +1,5 @@
-// A file that lives as long as this object: made in $TMPDIR (else /tmp), readable by the user
-// alone, and gone afterwards, also when the program is interrupted.
+// A file that lives as long as this object: made in a folder or in $TMPDIR (else /tmp), readable by
+// the user alone, and gone afterwards, also when the program is interrupted.
 #pragma once
 
 #include "llvm/ADT/StringRef.h"
@@ -13,7 +13,7 @@ namespace gcompile {
 class TemporaryFile {
 public:
   // An empty file called "gcompile-…" with that ending ("gpk").
-  static llvm::Expected<TemporaryFile> create(llvm::StringRef ending);
+  static llvm::Expected<TemporaryFile> create(llvm::StringRef ending, llvm::StringRef folder = "");
 
   TemporaryFile(TemporaryFile &&other) : name(std::exchange(other.name, "")) {}
   TemporaryFile &operator=(TemporaryFile &&other);

@@ -1,0 +1,89 @@
+// The memory that calibration reads: what is in it, how it is walked, and that nothing stays
+// behind.
+#include "compiler/Measure/ProbeRegion.h"
+
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cstring>
+#include <gtest/gtest.h>
+
+using namespace gcompile;
+
+namespace {
+
+constexpr int64_t size = 1 << 20;
+llvm::Error goOn(int64_t) { return llvm::Error::success(); }
+
+struct Folder {
+  llvm::SmallString<128> path;
+  Folder() { EXPECT_FALSE(llvm::sys::fs::createUniqueDirectory("probe-region", path)); }
+  ~Folder() { llvm::sys::fs::remove_directories(path); }
+  int files() const {
+    std::error_code error;
+    int count = 0;
+    for (llvm::sys::fs::directory_iterator at(path, error), end; at != end; at.increment(error))
+      ++count;
+    EXPECT_FALSE(error) << error.message();
+    return count;
+  }
+};
+
+TEST(ProbeRegion, MappedAndAnonymousHoldTheSameNumbers) {
+  Folder folder;
+  auto mapped = llvm::cantFail(ProbeRegion::mapped(size, folder.path, goOn));
+  auto anonymous = llvm::cantFail(ProbeRegion::anonymous(size, goOn));
+  EXPECT_EQ(folder.files(), 0); // the name is gone while the region is used
+  ASSERT_EQ(mapped->size(), size);
+  const uint8_t *a = mapped->next(64 << 10), *b = anonymous->next(64 << 10);
+  EXPECT_EQ(std::memcmp(a, b, 64 << 10), 0);
+  for (int i = 0; i < 64 << 10; ++i)
+    ASSERT_EQ(a[i] & 0xf0, 0x30) << i; // ordinary numbers as floats of 16 and 32 bits
+  EXPECT_NE(std::memcmp(a, a + 4096, 4096), 0);
+}
+
+TEST(ProbeRegion, PiecesFollowEachOtherInPagesAndStartOver) {
+  auto region = llvm::cantFail(ProbeRegion::anonymous(size, goOn));
+  const uint8_t *first = region->next(5000);
+  EXPECT_EQ(region->next(4096) - first, 8192);
+  EXPECT_EQ(region->next(4096) - first, 12288);
+  // Kernels fetch ahead: the last 16 KiB are never part of a piece.
+  EXPECT_EQ(region->next(size - 32768) - first, 16384);
+  EXPECT_EQ(region->next(4096), first);
+  EXPECT_EQ(region->next(4096) - first, 4096);
+  region->rewind();
+  EXPECT_EQ(region->next(4096), first);
+}
+
+TEST(ProbeRegion, PartOfAFileIsMapped) {
+  Folder folder;
+  llvm::SmallString<128> path(folder.path);
+  path += "/file";
+  std::error_code error;
+  {
+    llvm::raw_fd_ostream out(path, error);
+    ASSERT_FALSE(error);
+    for (int page = 0; page < 16; ++page)
+      out << std::string(4096, char('a' + page));
+  }
+  auto region = llvm::cantFail(ProbeRegion::of(path, 3 * 4096, 12 * 4096));
+  const uint8_t *piece = region->next(8192);
+  EXPECT_EQ(piece[0], 'd');
+  EXPECT_EQ(piece[8191], 'e');
+}
+
+TEST(ProbeRegion, FailuresNameTheFolderAndEndWithTheCallersError) {
+  auto missing = ProbeRegion::mapped(size, "/no/such/folder", goOn);
+  ASSERT_FALSE(bool(missing));
+  EXPECT_NE(llvm::toString(missing.takeError()).find("/no/such/folder"), std::string::npos);
+  Folder folder;
+  auto stopped = ProbeRegion::mapped(size, folder.path, [](int64_t) -> llvm::Error {
+    return llvm::createStringError("interrupted");
+  });
+  ASSERT_FALSE(bool(stopped));
+  EXPECT_EQ(llvm::toString(stopped.takeError()), "interrupted");
+  EXPECT_EQ(folder.files(), 0);
+}
+
+} // namespace
