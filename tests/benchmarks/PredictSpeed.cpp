@@ -1,6 +1,7 @@
-// predict_speed PLAN MODEL PROFILE PROMPT DEPTH: what the cost model says of a plan on a calibrated
-// machine, term by term, as JSON: a prompt of PROMPT tokens from position 0, and one token decoded
-// at DEPTH, with all rows of tables in the page cache. For tests/benchmarks/prediction.py, which
+// predict_speed PLAN MODEL PROFILE PROMPT DEPTH [READ…]: what the cost model says of a plan on a
+// calibrated machine, term by term, as JSON: a prompt of PROMPT tokens from position 0, and one
+// token decoded at DEPTH, with all rows of tables in the page cache; "decode_at" has the seconds of
+// the token when memory is read with READ bytes a second. For tests/benchmarks/prediction.py, which
 // measures the same.
 #include "compiler/Driver/PredictSpeed.h"
 #include "compiler/Driver/Commands.h"
@@ -25,8 +26,8 @@ static llvm::json::Object termsOf(const TimeEstimate &estimate) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) {
-    llvm::errs() << "usage: predict_speed PLAN MODEL PROFILE PROMPT DEPTH\n";
+  if (argc < 6) {
+    llvm::errs() << "usage: predict_speed PLAN MODEL PROFILE PROMPT DEPTH [READ...]\n";
     return 2;
   }
   llvm::ExitOnError exitOnError("predict_speed: ");
@@ -41,10 +42,22 @@ int main(int argc, char **argv) {
   }
   ModelShape model = shapeOf(imported.config);
   MachineModel machine = machineModel(profile);
+  llvm::json::Array decodeAt;
+  for (int i = 6; i < argc; ++i) {
+    double read = 0;
+    if (llvm::StringRef(argv[i]).getAsDouble(read) || read <= 0) {
+      llvm::errs() << "predict_speed: READ is a rate in bytes a second\n";
+      return 2;
+    }
+    decodeAt.push_back(
+        decodeTimeOf(plan, model, atReadBandwidth(machine, read), depth, 0).seconds());
+  }
   llvm::outs()
       << llvm::json::Value(llvm::json::Object{
              {"decode", termsOf(decodeTimeOf(plan, model, machine, depth, /*coldShare=*/0))},
              {"prefill", termsOf(prefillTimeOf(plan, model, machine, prompt, /*coldShare=*/0))},
+             {"decode_at", std::move(decodeAt)},
+             {"read_bytes_per_second", machine.readBytesPerSecond},
              {"launches", decodeLaunches(model)}})
       << "\n";
   return 0;
