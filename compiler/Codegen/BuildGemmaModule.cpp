@@ -23,7 +23,7 @@ public:
 private:
   // Generated symbols come from our own numbering; names of the checkpoint are only text.
   FlatSymbolRefAttr weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape,
-                           int64_t firstRow = 0, int64_t slices = 1);
+                           int64_t firstRow = 0, int64_t slices = 1, int64_t matrices = 1);
   FlatSymbolRefAttr vector(TensorRole role, int64_t layer, int64_t length) {
     return weight(role, layer, {length});
   }
@@ -90,7 +90,7 @@ private:
 };
 
 FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape,
-                                        int64_t firstRow, int64_t slices) {
+                                        int64_t firstRow, int64_t slices, int64_t matrices) {
   std::string source = canonicalTensorName(role, layer);
   std::string key = source + "#" + std::to_string(firstRow);
   if (auto known = sharedWeights.find(key); known != sharedWeights.end())
@@ -103,7 +103,8 @@ FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef
                           TypeAttr::get(RankedTensorType::get(shape, builder.getF32Type())),
                           builder.getStringAttr(roleName(role)), builder.getI64IntegerAttr(layer),
                           builder.getStringAttr("text"), builder.getI64IntegerAttr(slices),
-                          StringAttr(), StringAttr(), IntegerAttr(), FloatAttr(), IntegerAttr());
+                          builder.getI64IntegerAttr(matrices), StringAttr(), StringAttr(),
+                          IntegerAttr(), FloatAttr(), IntegerAttr());
   symbolPoint = builder.saveInsertionPoint();
   return sharedWeights[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
 }
@@ -120,8 +121,9 @@ FlatSymbolRefAttr ModuleBuilder::ropeFrequencies(LayerType type, int64_t headDim
                           builder.getI64IntegerAttr(0),
                           TypeAttr::get(RankedTensorType::get({headDim / 2}, builder.getF32Type())),
                           builder.getStringAttr(gemma::ropeRole), builder.getI64IntegerAttr(-1),
-                          builder.getStringAttr("text"), builder.getI64IntegerAttr(1), StringAttr(),
-                          StringAttr(), IntegerAttr(), builder.getF64FloatAttr(rope.theta),
+                          builder.getStringAttr("text"), builder.getI64IntegerAttr(1),
+                          builder.getI64IntegerAttr(1), StringAttr(), StringAttr(), IntegerAttr(),
+                          builder.getF64FloatAttr(rope.theta),
                           builder.getI64IntegerAttr(rope.rotatedPairs));
   symbolPoint = builder.saveInsertionPoint();
   return ropeSymbols[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
@@ -200,8 +202,10 @@ Value ModuleBuilder::experts(Value x, int64_t index) {
   Value u = layerNorm(x, TensorRole::PreFeedForwardNorm2, index);
   Value y = gemma::ExpertsOp::create(
       builder, loc, u.getType(), u, router,
-      weight(TensorRole::ExpertsGateUp, index, {moe.experts * 2 * moe.intermediate, config.hidden}),
-      weight(TensorRole::ExpertsDown, index, {moe.experts * config.hidden, moe.intermediate}),
+      weight(TensorRole::ExpertsGateUp, index, {moe.experts * 2 * moe.intermediate, config.hidden},
+             0, 1, moe.experts),
+      weight(TensorRole::ExpertsDown, index, {moe.experts * config.hidden, moe.intermediate}, 0, 1,
+             moe.experts),
       vector(TensorRole::RouterExpertScale, index, moe.experts),
       builder.getI64IntegerAttr(moe.topK),
       builder.getF32FloatAttr(1 / std::sqrt((double)config.hidden)));

@@ -1,6 +1,7 @@
 // Closed forms of docs/decisions/0001: every size is a product of padded dimensions and bits per
 // code, so that planners may price a format without packing anything.
 #include "ir/Format/Format.h"
+#include "ir/Format/Stack.h"
 
 #include <array>
 
@@ -100,6 +101,15 @@ int64_t packedBytes(WeightFormat format, int64_t n, int64_t k) {
   if (isChannelWise(info(format)))
     return scalesOffset(format, n, k) + 4 * paddedRows(n);
   return scalesOffset(format, n, k);
+}
+
+int64_t stackedStride(WeightFormat format, int64_t n, int64_t k) {
+  constexpr int64_t alignment = 128; // of tensors
+  return (packedBytes(format, n, k) + alignment - 1) / alignment * alignment;
+}
+
+int64_t stackedBytes(WeightFormat format, int64_t matrices, int64_t n, int64_t k) {
+  return (matrices - 1) * stackedStride(format, n, k) + packedBytes(format, n, k);
 }
 
 bool isRowTableFormat(WeightFormat format) {

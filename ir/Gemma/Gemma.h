@@ -2,6 +2,7 @@
 // See GemmaOps.td.
 #pragma once
 
+#include "ir/Format/Stack.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
@@ -33,6 +34,8 @@ inline constexpr llvm::StringLiteral onStorage = "storage";
 // On a module, after gemma-plan: which solver decided, what it reached and what it proved.
 inline constexpr llvm::StringLiteral planAttrName = "gemma.plan";
 
+// Bytes of a matrix, or of all matrices of a stack, in a format.
+int64_t packedBytes(WeightOp weight, WeightFormat format);
 // Bytes of one row of a per-layer table that has its format.
 int64_t tableRowBytes(WeightOp table);
 // Bytes that a planned table takes in memory: all of it, or its row cache. 0: not planned yet.

@@ -92,6 +92,12 @@ void printRowTypes(OpAsmPrinter &printer, Operation *, Type k, Type v) {
 
 } // namespace
 
+int64_t packedBytes(WeightOp weight, WeightFormat format) {
+  int64_t matrices = weight.getMatrices();
+  return stackedBytes(format, matrices, typeOf(weight).getDimSize(0) / matrices,
+                      typeOf(weight).getDimSize(1));
+}
+
 int64_t tableRowBytes(WeightOp table) {
   int64_t columns = typeOf(table).getDimSize(1), slices = table.getSlices();
   return rowTableRowBytes(*parseWeightFormat(*table.getFormat()), columns / slices, slices);
@@ -119,6 +125,11 @@ LogicalResult WeightOp::verify() {
       slices < 1 || (slices > 1 && !table) || type.getShape().back() % slices)
     return emitOpError() << "has rows of " << type.getShape().back() << " in " << slices
                          << " slices, expected a divisor, and 1 unless it is a per-layer table";
+  if (int64_t matrices = getMatrices(); matrices < 1 || type.getDimSize(0) % matrices ||
+                                        (matrices > 1 && (type.getRank() != 2 || table)))
+    return emitOpError()
+           << "has type " << type << " of " << matrices
+           << " matrices, expected a divisor of its rows, and 1 unless it is a matrix";
   if (getPlacement() && (!table || (*getPlacement() != inMemory && *getPlacement() != onStorage)))
     return emitOpError() << "has placement '" << *getPlacement()
                          << "', expected 'memory' or 'storage', and only on a per-layer table";
@@ -191,6 +202,10 @@ LogicalResult ExpertsOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return emitOpError() << "has " << experts << " experts of " << width << " columns, which "
                          << getGateUpAttr() << " of type " << up << " and " << getDownAttr()
                          << " of type " << back << " do not fit";
+  for (WeightOp stack : {gateUp, down})
+    if ((int64_t)stack.getMatrices() != experts)
+      return emitOpError() << "has " << experts << " experts, @" << stack.getSymName() << " has "
+                           << stack.getMatrices() << " matrices";
   if (getTopK() < 1 || (int64_t)getTopK() > experts)
     return emitOpError() << "chooses " << getTopK() << " of " << experts << " experts";
   return verifyVector(*this, symbols, getExpertScaleAttr(), experts);

@@ -20,11 +20,11 @@ def Gemma_WeightOp : Gemma_Op<"weight", [Symbol]> {
   let description = [{
     Rows [`first_row`, `first_row` + rows) of the checkpoint tensor `source` (canonical name), of shape `type`; or, for role `rope_frequencies`, values computed
     from `theta` and `pairs`. `layer` is −1 for weights that belong to none. `modality` is `text`, `vision` or `audio`. A row of a per-layer table has
-    `slices` pieces of equal width, each with a scale of its own. Decisions, absent until planned: `format` (`f32` for vectors), and for the
+    `slices` pieces of equal width, each with a scale of its own. Experts are `matrices` of equal shape in one tensor, each packed as a matrix of its own. Decisions, absent until planned: `format` (`f32` for vectors), and for the
     per-layer table `placement` (`memory`, or `storage` with a cache of `cache_rows` rows).
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$source, I64Attr:$first_row, TypeAttrOf<AnyRankedTensor>:$type,
-      StrAttr:$role, I64Attr:$layer, StrAttr:$modality, DefaultValuedAttr<I64Attr, "1">:$slices, OptionalAttr<StrAttr>:$format,
+      StrAttr:$role, I64Attr:$layer, StrAttr:$modality, DefaultValuedAttr<I64Attr, "1">:$slices, DefaultValuedAttr<I64Attr, "1">:$matrices, OptionalAttr<StrAttr>:$format,
       OptionalAttr<StrAttr>:$placement, OptionalAttr<I64Attr>:$cache_rows, OptionalAttr<F64Attr>:$theta, OptionalAttr<I64Attr>:$pairs);
   let assemblyFormat = "$sym_name `from` $source `rows` $first_row `:` $type attr-dict";
   let hasVerifier = 1;
@@ -67,7 +67,7 @@ def Gemma_ExpertsOp : Gemma_Op<"experts", [Pure, UsesSymbols]> {
   let summary = "the feed-forward part of the chosen experts";
   let description = [{
     P = softmax(router_scale · router) over E experts; the `top_k` largest are chosen, their weights g normalised to sum 1 and multiplied by `expert_scale`[e] afterwards;
-    out = Σ g_e · W_down,e · (gelu(G_e) ⊙ U_e) with [G_e; U_e] = W_gate_up,e · x. x is T×d, router T×E; `gate_up` stacks E matrices of 2F×d (gate rows first), `down` E of d×F.
+    out = Σ g_e · W_down,e · (gelu(G_e) ⊙ U_e) with [G_e; U_e] = W_gate_up,e · x. x is T×d, router T×E; `gate_up` stacks E `matrices` of 2F×d (gate rows first), `down` E of d×F. On equal P the lower expert wins.
   }];
   let arguments = (ins Gemma_Activations:$x, Gemma_Activations:$router, FlatSymbolRefAttr:$gate_up, FlatSymbolRefAttr:$down, FlatSymbolRefAttr:$expert_scale,
       I64Attr:$top_k, F32Attr:$router_scale);

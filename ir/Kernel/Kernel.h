@@ -2,7 +2,7 @@
 // KernelOps.td for what each operation means.
 #pragma once
 
-#include "ir/Format/Format.h"
+#include "ir/Format/Stack.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -37,6 +37,15 @@ inline bool isKernel(mlir::Operation *op) {
 
 // The number of active rows of a kernel.
 mlir::Value activeRows(mlir::Operation *op);
+
+// Groups that a product runs over: 1 without `groups`, else as kernel.group_rows makes them.
+template <typename Product>
+int64_t mostGroups(Product op) {
+  if (op.getGroups().empty())
+    return 1;
+  int64_t slots = mlir::cast<mlir::ShapedType>(op.getOuts().getType()).getDimSize(0);
+  return std::min<int64_t>(op.getMatrices(), slots);
+}
 
 // Registers the one-shot bufferization of kernel operations.
 void registerBufferization(mlir::DialectRegistry &registry);

@@ -81,7 +81,9 @@ void attachDestinationModels(MLIRContext *context) {
 void registerBufferization(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, KernelDialect *) {
     attachDestinationModels<GatherRowsOp, QuantizeRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp,
-                            RopeTableOp, RopeOp, AttendOp, GeluMulOp, AddOp, SoftCapOp>(context);
+                            RopeTableOp, RopeOp, AttendOp, GeluMulOp, AddOp, SoftCapOp,
+                            GeluMulHalvesOp, ChooseExpertsOp, GroupRowsOp, CombineExpertsOp>(
+        context);
     AppendKvOp::attachInterface<AppendModel>(*context);
   });
 }

@@ -73,6 +73,30 @@ LogicalResult verifyCache(Operation *op, Value cache, StringRef kText, StringRef
   return verifyShape(op, "cache", cache, {layout->bytes});
 }
 
+// A product's shapes and, with groups, those of its lists of slots: `in` and `out` are its rows.
+template <typename Op>
+LogicalResult verifyProduct(Op op, WeightFormat format, int64_t in, int64_t k) {
+  int64_t out = shaped(op.getOuts()).getDimSize(0), n = shaped(op.getOuts()).getDimSize(1);
+  int64_t matrices = op.getMatrices(), groups = mostGroups(op);
+  if (op.getGroups().empty()) {
+    if (matrices != 1 || in != out)
+      return op.emitOpError() << "has " << matrices << " matrices and maps " << in << " to " << out
+                              << " rows without groups";
+    return verifyShape(op, "weights", op.getWeights(), {packedBytes(format, n, k)});
+  }
+  if (op.getGroups().size() != 3)
+    return op.emitOpError() << "has " << op.getGroups().size()
+                            << " lists of groups, expected members, starts and chosen";
+  if (matrices < 1 || op.getGroupRows() < 1 || in < 1 || out % in)
+    return op.emitOpError() << "has " << matrices << " matrices, groups of " << op.getGroupRows()
+                            << " rows, and maps " << in << " to " << out << " rows";
+  if (failed(verifyShape(op, "members", op.getGroups()[0], {out})) ||
+      failed(verifyShape(op, "starts", op.getGroups()[1], {groups + 1})) ||
+      failed(verifyShape(op, "chosen", op.getGroups()[2], {groups + 1})))
+    return failure();
+  return verifyShape(op, "weights", op.getWeights(), {stackedBytes(format, matrices, n, k)});
+}
+
 // "%k, %v" or "%v", then the types of these and of the cache.
 ParseResult parseRows(OpAsmParser &parser, std::optional<OpAsmParser::UnresolvedOperand> &k,
                       OpAsmParser::UnresolvedOperand &v) {
@@ -111,7 +135,8 @@ void printRowTypes(OpAsmPrinter &printer, Operation *, Type k, Type v, Type cach
 Value activeRows(Operation *op) {
   return llvm::TypeSwitch<Operation *, Value>(op)
       .Case<GatherRowsOp, QuantizeRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp, RopeTableOp,
-            RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp>(
+            RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp, GeluMulHalvesOp,
+            ChooseExpertsOp, GroupRowsOp, CombineExpertsOp>(
           [](auto kernel) { return kernel.getRows(); })
       .Default([](Operation *) { return Value(); });
 }
@@ -131,6 +156,10 @@ GCOMPILE_DPS_EFFECTS(AttendOp)
 GCOMPILE_DPS_EFFECTS(GeluMulOp)
 GCOMPILE_DPS_EFFECTS(AddOp)
 GCOMPILE_DPS_EFFECTS(SoftCapOp)
+GCOMPILE_DPS_EFFECTS(GeluMulHalvesOp)
+GCOMPILE_DPS_EFFECTS(ChooseExpertsOp)
+GCOMPILE_DPS_EFFECTS(GroupRowsOp)
+GCOMPILE_DPS_EFFECTS(CombineExpertsOp)
 #undef GCOMPILE_DPS_EFFECTS
 
 void AppendKvOp::getEffects(Effects &effects) {
@@ -190,28 +219,24 @@ LogicalResult MatmulFloatOp::verify() {
     return failure();
   if (info(*format).isInteger)
     return emitOpError() << "has integer format '" << getFormat() << "'; use kernel.matmul_integer";
-  int64_t m = shaped(getX()).getDimSize(0), k = shaped(getX()).getDimSize(1),
-          n = shaped(getOuts()).getDimSize(1);
-  if (failed(verifyShape(*this, "destination", getOuts(), {m, n})))
-    return failure();
-  return verifyShape(*this, "weights", getWeights(), {packedBytes(*format, n, k)});
+  return verifyProduct(*this, *format, shaped(getX()).getDimSize(0), shaped(getX()).getDimSize(1));
 }
 
 LogicalResult MatmulIntegerOp::verify() {
   FailureOr<WeightFormat> format = weightFormat(*this, getFormat());
-  if (failed(format) || failed(verifyRank2(*this, "destination", getOuts())))
+  if (failed(format) || failed(verifyRank2(*this, "codes", getCodes())) ||
+      failed(verifyRank2(*this, "destination", getOuts())))
     return failure();
   if (!info(*format).isInteger)
     return emitOpError() << "has float format '" << getFormat() << "'; use kernel.matmul_float";
-  int64_t m = shaped(getOuts()).getDimSize(0), n = shaped(getOuts()).getDimSize(1),
-          k = getColumns();
+  int64_t m = shaped(getCodes()).getDimSize(0), k = getColumns();
   int64_t padded = paddedColumns(*format, k), group = info(*format).group,
           groups = group ? padded / group : 1;
   if (failed(verifyShape(*this, "codes", getCodes(), {m, padded})) ||
       failed(verifyShape(*this, "scales", getScales(), {m, groups})) ||
       failed(verifyShape(*this, "sums", getSums(), {m, groups})))
     return failure();
-  return verifyShape(*this, "weights", getWeights(), {packedBytes(*format, n, k)});
+  return verifyProduct(*this, *format, m, k);
 }
 
 LogicalResult RmsNormOp::verify() {
@@ -310,6 +335,52 @@ LogicalResult GeluMulOp::verify() {
   if (failed(verifyShape(*this, "up", getUp(), shaped(getGate()).getShape())))
     return failure();
   return verifyShape(*this, "destination", getOuts(), shaped(getGate()).getShape());
+}
+
+LogicalResult GeluMulHalvesOp::verify() {
+  if (failed(verifyRank2(*this, "destination", getOuts())))
+    return failure();
+  ArrayRef<int64_t> shape = shaped(getOuts()).getShape();
+  return verifyShape(*this, "x", getX(), {shape[0], 2 * shape[1]});
+}
+
+LogicalResult ChooseExpertsOp::verify() {
+  if (failed(verifyRank2(*this, "router", getRouter())) ||
+      failed(verifyRank2(*this, "experts", getExperts())))
+    return failure();
+  int64_t m = shaped(getRouter()).getDimSize(0), count = shaped(getRouter()).getDimSize(1);
+  int64_t chosen = shaped(getExperts()).getDimSize(1);
+  if (chosen < 1 || chosen > count)
+    return emitOpError() << "chooses " << chosen << " of " << count << " experts";
+  if (failed(verifyShape(*this, "expert scale", getExpertScale(), {count})) ||
+      failed(verifyShape(*this, "experts", getExperts(), {m, chosen})))
+    return failure();
+  return verifyShape(*this, "gates", getGates(), {m, chosen});
+}
+
+LogicalResult GroupRowsOp::verify() {
+  if (failed(verifyRank2(*this, "experts", getExperts())))
+    return failure();
+  if (shaped(getPlaces()).getRank() != 1 || !shaped(getPlaces()).hasStaticShape())
+    return emitOpError() << "places has type " << shaped(getPlaces())
+                         << ", expected a static shape of rank 1";
+  int64_t slots = shaped(getExperts()).getNumElements();
+  int64_t groups = std::min(slots, shaped(getPlaces()).getDimSize(0));
+  if (failed(verifyShape(*this, "members", getMembers(), {slots})) ||
+      failed(verifyShape(*this, "starts", getStarts(), {groups + 1})))
+    return failure();
+  return verifyShape(*this, "chosen", getChosen(), {groups + 1});
+}
+
+LogicalResult CombineExpertsOp::verify() {
+  if (failed(verifyRank2(*this, "gates", getGates())) ||
+      failed(verifyRank2(*this, "destination", getOuts())))
+    return failure();
+  int64_t m = shaped(getOuts()).getDimSize(0), n = shaped(getOuts()).getDimSize(1);
+  int64_t ranks = shaped(getGates()).getDimSize(1);
+  if (failed(verifyShape(*this, "gates", getGates(), {m, ranks})))
+    return failure();
+  return verifyShape(*this, "y", getY(), {m * ranks, n});
 }
 
 LogicalResult AddOp::verify() {

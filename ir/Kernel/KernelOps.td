@@ -55,10 +55,13 @@ def Kernel_MatmulFloatOp : Kernel_ComputeOp<"matmul_float"> {
   let description = [{
     `x` M×K f32, `weights` P64 blob of N×K in a float `format` (f32, bf16, f16), `outs` M×N. The sum over k is sequential in f32 with fused multiply-add
     for every row count and instruction set. Task: one panel of 64 output rows.
+    With `groups` (members, starts, chosen of kernel.group_rows over slots), `weights` are `matrices` such blobs, each at a multiple of 128 bytes, and `outs` has a row for each slot:
+    out[s] = x[⌊s / share⌋] · Wᵀ of s's group, where share = rows of `outs` / rows of `x`. A group has at most `group_rows` members. Task: group · panels + panel.
   }];
-  let arguments = (ins Kernel_F32Buffer:$x, Kernel_Packed:$weights, Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format);
+  let arguments = (ins Kernel_F32Buffer:$x, Kernel_Packed:$weights, Variadic<Kernel_I32Buffer>:$groups, Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format,
+      DefaultValuedAttr<I64Attr, "1">:$matrices, DefaultValuedAttr<I64Attr, "0">:$group_rows);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = "$x `,` $weights `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($x) `,` type($weights) `,` type($outs) (`->` type($results)^)?";
+  let assemblyFormat = "$x `,` $weights (`groups` `(` $groups^ `:` type($groups) `)`)? `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($x) `,` type($weights) `,` type($outs) (`->` type($results)^)?";
 }
 
 def Kernel_MatmulIntegerOp : Kernel_ComputeOp<"matmul_integer"> {
@@ -66,12 +69,12 @@ def Kernel_MatmulIntegerOp : Kernel_ComputeOp<"matmul_integer"> {
   let description = [{
     `codes`, `scales`, `sums` as quantize_rows writes them for this format's group; `weights` P64 blob of N × `columns` in an integer `format`; `outs` M×N f32.
     Channel-wise: y = (Σ codes·w) · scale_m · scale_n, the sum exact in i32. Group-wise: groups are added in order in f32: y = fma(f32(Σ_g), scale_m,g · scale_n,g, y).
-    Bit-equal on every instruction set. Task: one panel of 64 output rows.
+    Bit-equal on every instruction set. `groups`, `matrices`, `group_rows` and tasks as for kernel.matmul_float.
   }];
-  let arguments = (ins Kernel_I8Buffer:$codes, Kernel_F32Buffer:$scales, Kernel_I32Buffer:$sums, Kernel_Packed:$weights, Kernel_F32Buffer:$outs, Index:$rows,
-      StrAttr:$format, I64Attr:$columns);
+  let arguments = (ins Kernel_I8Buffer:$codes, Kernel_F32Buffer:$scales, Kernel_I32Buffer:$sums, Kernel_Packed:$weights, Variadic<Kernel_I32Buffer>:$groups,
+      Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format, I64Attr:$columns, DefaultValuedAttr<I64Attr, "1">:$matrices, DefaultValuedAttr<I64Attr, "0">:$group_rows);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = [{$codes `,` $scales `,` $sums `,` $weights `outs` `(` $outs `)` `rows` $rows attr-dict
+  let assemblyFormat = [{$codes `,` $scales `,` $sums `,` $weights (`groups` `(` $groups^ `:` type($groups) `)`)? `outs` `(` $outs `)` `rows` $rows attr-dict
     `:` type($codes) `,` type($scales) `,` type($sums) `,` type($weights) `,` type($outs) (`->` type($results)^)?}];
 }
 
@@ -144,6 +147,54 @@ def Kernel_GeluMulOp : Kernel_ComputeOp<"gelu_mul"> {
   let arguments = (ins Kernel_F32Buffer:$gate, Kernel_F32Buffer:$up, Kernel_F32Buffer:$outs, Index:$rows);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = "$gate `,` $up `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($gate) `,` type($up) `,` type($outs) (`->` type($results)^)?";
+}
+
+def Kernel_GeluMulHalvesOp : Kernel_ComputeOp<"gelu_mul_halves"> {
+  let summary = "gelu(first half) ⊙ second half of each row";
+  let description = [{ As gelu_mul, with the gate in the columns [0, N) and `up` in [N, 2N) of `x` (M×2N). Task: ir/Kernel/Tasks.h. }];
+  let arguments = (ins Kernel_F32Buffer:$x, Kernel_F32Buffer:$outs, Index:$rows);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = "$x `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($x) `,` type($outs) (`->` type($results)^)?";
+}
+
+// Experts (docs/decisions/0008). A slot is a row and a rank among its k chosen experts: row · k + rank.
+
+def Kernel_ChooseExpertsOp : Kernel_ComputeOp<"choose_experts"> {
+  let summary = "the experts of each row and their weights";
+  let description = [{
+    l = scale · `router`[m] (f32, M×E). `experts`[m, j] (M×k) is the expert of rank j: the k largest l, equal ones by lower number; what is not a number orders by its bits, so the k experts
+    always differ. `gates`[m, j] = exp(l_j − l_0) / Σ_i exp(l_i − l_0) · `expert_scale`[expert], the sum in order of rank. Task: one row.
+  }];
+  let arguments = (ins Kernel_F32Buffer:$router, Kernel_F32Vector:$expert_scale, Kernel_I32Buffer:$experts, Kernel_F32Buffer:$gates, Index:$rows, F32Attr:$scale);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{$router `,` $expert_scale `outs` `(` $experts `,` $gates `)` `rows` $rows attr-dict
+    `:` type($router) `,` type($expert_scale) `,` type($experts) `,` type($gates) (`->` type($results)^)?}];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return ::mlir::MutableOperandRange(getOperation(), 2, 2); }
+  }];
+}
+
+def Kernel_GroupRowsOp : Kernel_ComputeOp<"group_rows"> {
+  let summary = "slots by expert";
+  let description = [{
+    Of `experts` (M×k, numbers below E, distinct in a row): `members` (M·k) lists the slots of the active rows by expert, then by slot; group g holds members [`starts`[g], `starts`[g + 1]) and belongs to expert
+    `chosen`[g]. Both have G + 1 entries, G = min(E, M·k); experts that nobody chose have no group, and groups that are left over are empty, of expert 0. `places` (E) is scratch. Task: all.
+  }];
+  let arguments = (ins Kernel_I32Buffer:$experts, Kernel_I32Buffer:$members, Kernel_I32Buffer:$starts, Kernel_I32Buffer:$chosen, Kernel_I32Buffer:$places, Index:$rows);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{$experts `outs` `(` $members `,` $starts `,` $chosen `,` $places `)` `rows` $rows attr-dict
+    `:` type($experts) `,` type($members) `,` type($starts) `,` type($chosen) `,` type($places) (`->` type($results)^)?}];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return ::mlir::MutableOperandRange(getOperation(), 1, 4); }
+  }];
+}
+
+def Kernel_CombineExpertsOp : Kernel_ComputeOp<"combine_experts"> {
+  let summary = "weighted sum of the slots of each row";
+  let description = [{ out[m] = Σ_j `gates`[m, j] · y[m · k + j], in order of rank, fused; y is (M·k)×N, `outs` M×N. Task: ir/Kernel/Tasks.h. }];
+  let arguments = (ins Kernel_F32Buffer:$y, Kernel_F32Buffer:$gates, Kernel_F32Buffer:$outs, Index:$rows);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = "$y `,` $gates `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($y) `,` type($gates) `,` type($outs) (`->` type($results)^)?";
 }
 
 def Kernel_AddOp : Kernel_ComputeOp<"add"> {

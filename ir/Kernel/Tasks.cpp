@@ -10,7 +10,11 @@ namespace {
 
 int64_t columnsOf(Value value) { return cast<ShapedType>(value.getType()).getDimSize(1); }
 
-TaskRule perPanel(Value out) { return {.fixed = paddedRows(columnsOf(out)) / panelRows}; }
+template <typename Op>
+TaskRule perPanel(Op matmul) {
+  int64_t panels = paddedRows(columnsOf(matmul.getOuts())) / panelRows;
+  return {.fixed = panels * mostGroups(matmul)};
+}
 
 TaskRule perPiece(Value out) {
   return {.perRow = (columnsOf(out) + elementwiseTaskColumns - 1) / elementwiseTaskColumns};
@@ -25,8 +29,10 @@ int64_t attendHeadsPerTask(int64_t heads, int64_t kvHeads) {
 
 TaskRule taskRule(Operation *op) {
   return llvm::TypeSwitch<Operation *, TaskRule>(op)
-      .Case<MatmulFloatOp, MatmulIntegerOp>([](auto matmul) { return perPanel(matmul.getOuts()); })
-      .Case<GeluMulOp, AddOp, SoftCapOp>([](auto op) { return perPiece(op.getOuts()); })
+      .Case<MatmulFloatOp, MatmulIntegerOp>([](auto matmul) { return perPanel(matmul); })
+      .Case<GeluMulOp, GeluMulHalvesOp, AddOp, SoftCapOp, CombineExpertsOp>(
+          [](auto op) { return perPiece(op.getOuts()); })
+      .Case<GroupRowsOp>([](auto) -> TaskRule { return {.fixed = 1}; })
       .Case([](AppendKvOp append) -> TaskRule {
         // Tokens t and t + 16 share bytes of a 4-bit K: all rows of a head are one task.
         int64_t heads = append.getHeads();

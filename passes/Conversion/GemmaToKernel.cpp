@@ -6,6 +6,7 @@
 #include "ir/Format/CacheLayout.h"
 #include "passes/Passes.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SmallVectorExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -36,12 +37,12 @@ private:
   Value mapped(Value value) { return values.lookup(value); }
 
   Value empty(Location loc, int64_t width, Type element) {
-    return empty(loc, capacity, width, element);
+    return emptyOf(loc, {capacity, width}, element);
   }
-  Value empty(Location loc, int64_t height, int64_t width, Type element) {
+  Value emptyOf(Location loc, ArrayRef<int64_t> shape, Type element) {
     // Not tensor.empty: equal ones would be merged into one buffer that lives through the program.
-    return bufferization::AllocTensorOp::create(
-        builder, loc, RankedTensorType::get({height, width}, element), ValueRange());
+    return bufferization::AllocTensorOp::create(builder, loc, RankedTensorType::get(shape, element),
+                                                ValueRange());
   }
   // Where the kernel for `result` writes: the logits buffer when the program returns it.
   Value destination(Location loc, Value result) {
@@ -75,8 +76,7 @@ private:
                                     name);
   }
   Value packedWeight(Location loc, gemma::WeightOp weight, WeightFormat format) {
-    auto type = cast<ShapedType>(weight.getType());
-    int64_t bytes = packedBytes(format, type.getDimSize(0), type.getDimSize(1));
+    int64_t bytes = gemma::packedBytes(weight, format);
     return kernel::WeightOp::create(builder, loc, MemRefType::get({bytes}, builder.getI8Type()),
                                     FlatSymbolRefAttr::get(weight.getSymNameAttr()));
   }
@@ -90,9 +90,15 @@ private:
   LogicalResult convert(gemma::GatedGeluOp op);
   LogicalResult convert(gemma::AddOp op);
   LogicalResult convert(gemma::SoftCapOp op);
+  LogicalResult convert(gemma::ExpertsOp op);
   LogicalResult convertOperation(Operation *op);
 
+  // Active rows of something that has `count` of them for each row of the program.
+  Value rowsTimes(Location loc, int64_t count);
   Quantized quantize(Location loc, Value x, int64_t group);
+  Quantized quantizeRows(Location loc, Value x, Value active, int64_t group);
+  Value product(Location loc, Value x, Quantized q, gemma::WeightOp weight, WeightFormat format,
+                ValueRange groups, Value out, Value active);
   FailureOr<gemma::KvCacheOp> plannedCache(Operation *op, StringRef name);
   Value cacheMemory(Location loc, gemma::KvCacheOp cache);
   std::pair<Value, Value> keyRotations(gemma::AttentionOp op, gemma::KvCacheOp cache);
@@ -131,16 +137,38 @@ LogicalResult ProgramConverter::convert(gemma::EmbedOp op) {
 
 Quantized ProgramConverter::quantize(Location loc, Value x, int64_t group) {
   Quantized &entry = quantized[{x, group}];
-  if (entry.codes)
-    return entry;
+  if (!entry.codes)
+    entry = quantizeRows(loc, x, rows, group);
+  return entry;
+}
+
+Quantized ProgramConverter::quantizeRows(Location loc, Value x, Value active, int64_t group) {
+  int64_t height = shaped(x).getDimSize(0);
   int64_t padded = (columns(x) + 63) / 64 * 64, groups = group ? padded / group : 1;
-  Value codes = empty(loc, padded, builder.getI8Type());
-  Value scales = empty(loc, groups, builder.getF32Type());
-  Value sums = empty(loc, groups, builder.getI32Type());
+  Value codes = emptyOf(loc, {height, padded}, builder.getI8Type());
+  Value scales = emptyOf(loc, {height, groups}, builder.getF32Type());
+  Value sums = emptyOf(loc, {height, groups}, builder.getI32Type());
   SmallVector<Type> types{codes.getType(), scales.getType(), sums.getType()};
   auto kernel =
-      kernel::QuantizeRowsOp::create(builder, loc, types, x, codes, scales, sums, rows, group);
-  return entry = {kernel->getResult(0), kernel->getResult(1), kernel->getResult(2)};
+      kernel::QuantizeRowsOp::create(builder, loc, types, x, codes, scales, sums, active, group);
+  return {kernel->getResult(0), kernel->getResult(1), kernel->getResult(2)};
+}
+
+// x · Wᵀ into `out`, from `x` or from its codes, as the format wants; with groups, of the matrices
+// that slots chose (docs/decisions/0008). Null when `out` is the logits buffer.
+Value ProgramConverter::product(Location loc, Value x, Quantized q, gemma::WeightOp weight,
+                                WeightFormat format, ValueRange groups, Value out, Value active) {
+  Value packed = packedWeight(loc, weight, format);
+  int64_t matrices = weight.getMatrices(), groupRows = groups.empty() ? 0 : capacity;
+  Operation *kernel = nullptr;
+  if (info(format).isInteger)
+    kernel = kernel::MatmulIntegerOp::create(builder, loc, resultTypes(out), q.codes, q.scales,
+                                             q.sums, packed, groups, out, active, name(format),
+                                             columns(x), matrices, groupRows);
+  else
+    kernel = kernel::MatmulFloatOp::create(builder, loc, resultTypes(out), x, packed, groups, out,
+                                           active, name(format), matrices, groupRows);
+  return kernel->getNumResults() ? kernel->getResult(0) : Value();
 }
 
 LogicalResult ProgramConverter::convert(gemma::LinearOp op) {
@@ -149,18 +177,64 @@ LogicalResult ProgramConverter::convert(gemma::LinearOp op) {
   FailureOr<WeightFormat> format = formatOf(weight);
   if (failed(format))
     return failure();
-  Value x = mapped(op.getX()), packed = packedWeight(loc, weight, *format);
-  if (!info(*format).isInteger) {
-    Value out = destination(loc, op.getResult());
-    define(op.getResult(), kernel::MatmulFloatOp::create(builder, loc, resultTypes(out), x, packed,
-                                                         out, rows, name(*format)));
-    return success();
-  }
-  Quantized q = quantize(loc, x, info(*format).group);
+  Value x = mapped(op.getX());
+  Quantized q;
+  if (info(*format).isInteger)
+    q = quantize(loc, x, info(*format).group);
   Value out = destination(loc, op.getResult());
-  define(op.getResult(),
-         kernel::MatmulIntegerOp::create(builder, loc, resultTypes(out), q.codes, q.scales, q.sums,
-                                         packed, out, rows, name(*format), columns(op.getX())));
+  if (Value result = product(loc, x, q, weight, *format, {}, out, rows))
+    values[op.getResult()] = result;
+  return success();
+}
+
+Value ProgramConverter::rowsTimes(Location loc, int64_t count) {
+  if (capacity == 1)
+    return arith::ConstantIndexOp::create(builder, loc, count);
+  Value factor = arith::ConstantIndexOp::create(builder, loc, count);
+  return arith::MulIOp::create(builder, loc, rows, factor);
+}
+
+// Everything behind the choice runs over slots: row · k + rank.
+LogicalResult ProgramConverter::convert(gemma::ExpertsOp op) {
+  Location loc = op.getLoc();
+  gemma::WeightOp gateUp = weightOp(op.getGateUpAttr()), down = weightOp(op.getDownAttr());
+  FailureOr<WeightFormat> upFormat = formatOf(gateUp), downFormat = formatOf(down);
+  if (failed(upFormat) || failed(downFormat))
+    return failure();
+  Type f32 = builder.getF32Type(), i32 = builder.getI32Type();
+  int64_t experts = columns(op.getRouter()), ranks = op.getTopK(), width = columns(op.getX());
+  int64_t slots = capacity * ranks, most = std::min(experts, slots);
+  int64_t inner = cast<ShapedType>(down.getType()).getDimSize(1);
+  auto typesOf = [](ArrayRef<Value> outs) {
+    return llvm::map_to_vector(outs, [](Value out) { return out.getType(); });
+  };
+
+  Value choice[] = {empty(loc, ranks, i32), empty(loc, ranks, f32)};
+  auto chosen = kernel::ChooseExpertsOp::create(
+      builder, loc, typesOf(choice), mapped(op.getRouter()),
+      vectorWeight(loc, op.getExpertScaleAttr()), choice[0], choice[1], rows, op.getRouterScale());
+  Value lists[] = {emptyOf(loc, {slots}, i32), emptyOf(loc, {most + 1}, i32),
+                   emptyOf(loc, {most + 1}, i32), emptyOf(loc, {experts}, i32)};
+  auto grouped = kernel::GroupRowsOp::create(builder, loc, typesOf(lists), chosen->getResult(0),
+                                             lists[0], lists[1], lists[2], lists[3], rows);
+  ValueRange groups = grouped->getResults().take_front(3);
+
+  Value x = mapped(op.getX()), active = rowsTimes(loc, ranks);
+  Quantized q;
+  if (info(*upFormat).isInteger)
+    q = quantize(loc, x, info(*upFormat).group);
+  Value hidden =
+      product(loc, x, q, gateUp, *upFormat, groups, emptyOf(loc, {slots, 2 * inner}, f32), active);
+  Value gated = emptyOf(loc, {slots, inner}, f32);
+  gated = kernel::GeluMulHalvesOp::create(builder, loc, resultTypes(gated), hidden, gated, active)
+              ->getResult(0);
+  if (info(*downFormat).isInteger)
+    q = quantizeRows(loc, gated, active, info(*downFormat).group);
+  Value y =
+      product(loc, gated, q, down, *downFormat, groups, emptyOf(loc, {slots, width}, f32), active);
+  Value out = destination(loc, op.getResult());
+  define(op.getResult(), kernel::CombineExpertsOp::create(builder, loc, resultTypes(out), y,
+                                                          chosen->getResult(1), out, rows));
   return success();
 }
 
@@ -235,8 +309,8 @@ std::pair<Value, Value> ProgramConverter::keyRotations(gemma::AttentionOp op,
   int64_t columns =
       rotaryTableColumns(cache.getHeadDim(), *weightOp(op.getFrequenciesAttr()).getPairs());
   int64_t positions = *cache.getCapacity();
-  Value c = empty(loc, positions, columns, builder.getF32Type());
-  Value s = empty(loc, positions, columns, builder.getF32Type());
+  Value c = emptyOf(loc, {positions, columns}, builder.getF32Type());
+  Value s = emptyOf(loc, {positions, columns}, builder.getF32Type());
   Value end = arith::AddIOp::create(builder, loc, position, rows);
   Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
   SmallVector<Type> types{c.getType(), s.getType()};
@@ -293,13 +367,9 @@ LogicalResult ProgramConverter::convert(gemma::SoftCapOp op) {
 LogicalResult ProgramConverter::convertOperation(Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case<gemma::EmbedOp, gemma::LinearOp, gemma::RmsNormOp, gemma::RopeOp, gemma::AppendKvOp,
-            gemma::AttentionOp, gemma::GatedGeluOp, gemma::AddOp, gemma::SoftCapOp>(
-          [&](auto typed) { return convert(typed); })
+            gemma::AttentionOp, gemma::GatedGeluOp, gemma::AddOp, gemma::SoftCapOp,
+            gemma::ExpertsOp>([&](auto typed) { return convert(typed); })
       .Case<func::ReturnOp>([&](auto) { return success(); })
-      .Case<gemma::ExpertsOp>([](auto experts) {
-        return experts->emitOpError(
-            "has no kernel yet: a mixture of experts can be planned but not compiled");
-      })
       .Default([](Operation *other) {
         return other->emitOpError("is no operation that a gemma program may hold");
       });

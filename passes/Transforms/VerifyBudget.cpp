@@ -23,8 +23,7 @@ int64_t plannedBytes(gemma::WeightOp weight) {
     return align(type.getNumElements() * 4);
   if (weight.getRole() == gemma::perLayerTableRole || !weight.getFormat())
     return 0;
-  return align(
-      packedBytes(*parseWeightFormat(*weight.getFormat()), type.getDimSize(0), type.getDimSize(1)));
+  return align(gemma::packedBytes(weight, *parseWeightFormat(*weight.getFormat())));
 }
 
 int64_t plannedBytes(gemma::KvCacheOp cache) {

@@ -202,6 +202,8 @@ LogicalResult lower(MatmulIntegerOp op, TaskRange tasks) {
   constexpr int64_t mostColumns = 65536;
   // The float end of a tile is scalar and unrolled: more rows would cost much code.
   constexpr int64_t rowTile = 2;
+  if (!op.getGroups().empty())
+    return op.emitOpError("has groups of rows, which products on HVX do not take yet");
   if (op.getColumns() > mostColumns)
     return op.emitOpError() << "has " << op.getColumns() << " columns; sums in int32 hold "
                             << mostColumns;

@@ -142,6 +142,11 @@ TEST_P(HexagonKernels, EqualBitForBit) {
     std::unique_ptr<CompiledKernel> &kernel = kernels[kernelCase.source];
     if (!kernel) {
       auto made = CompiledKernel::compile(kernelCase.source, "kernel", "hexagon-v67");
+      if (kernelCase.name.starts_with("matmul_integer_experts")) {
+        ASSERT_FALSE(bool(made));
+        EXPECT_NE(toString(made.takeError()).find("groups of rows"), std::string::npos);
+        continue;
+      }
       ASSERT_TRUE(bool(made)) << toString(made.takeError()) << "\n" << kernelCase.source;
       kernel = std::move(*made);
     }

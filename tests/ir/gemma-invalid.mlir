@@ -100,8 +100,8 @@ gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "te
 gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table", placement = "memory", cache_rows = 4}
 
 // -----
-gemma.weight @gu from "gu" rows 0 : tensor<128x64xf32> {layer = 0, modality = "text", role = "experts_gate_up"}
-gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down"}
+gemma.weight @gu from "gu" rows 0 : tensor<128x64xf32> {layer = 0, modality = "text", role = "experts_gate_up", matrices = 4}
+gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down", matrices = 4}
 gemma.weight @s from "s" rows 0 : tensor<4xf32> {layer = 0, modality = "text", role = "router_expert_scale"}
 func.func @experts_too_many(%x: tensor<?x64xf32>, %r: tensor<?x4xf32>) -> tensor<?x64xf32> {
   // expected-error @+1 {{chooses 5 of 4 experts}}
@@ -118,6 +118,20 @@ func.func @experts_that_do_not_fit(%x: tensor<?x64xf32>, %r: tensor<?x4xf32>) ->
   %y = gemma.experts %x, %r, @gu, @d, @s {top_k = 2, router_scale = 1.0 : f32} : tensor<?x64xf32>, tensor<?x4xf32> -> tensor<?x64xf32>
   return %y : tensor<?x64xf32>
 }
+
+// -----
+gemma.weight @gu from "gu" rows 0 : tensor<128x64xf32> {layer = 0, modality = "text", role = "experts_gate_up", matrices = 4}
+gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down"}
+gemma.weight @s from "s" rows 0 : tensor<4xf32> {layer = 0, modality = "text", role = "router_expert_scale"}
+func.func @experts_in_one_matrix(%x: tensor<?x64xf32>, %r: tensor<?x4xf32>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{has 4 experts, @d has 1 matrices}}
+  %y = gemma.experts %x, %r, @gu, @d, @s {top_k = 2, router_scale = 1.0 : f32} : tensor<?x64xf32>, tensor<?x4xf32> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+// expected-error @+1 {{has type 'tensor<128x64xf32>' of 3 matrices, expected a divisor of its rows, and 1 unless it is a matrix}}
+gemma.weight @gu from "gu" rows 0 : tensor<128x64xf32> {layer = 0, modality = "text", role = "experts_gate_up", matrices = 3}
 
 // -----
 // expected-error @+1 {{has derived keys and a window of 64, expected 0}}

@@ -119,3 +119,52 @@ func.func @odd_number_of_pairs(%q: memref<4x64xf32>, %cache: memref<16384xi8>, %
   kernel.attend %q, %cache keys(%n, %t, %t : memref<64xf32>, memref<64x8xf32>, memref<64x8xf32>) outs(%q) rows %rows position %position {k_format = "derived", v_format = "f32", heads = 1, kv_heads = 1, head_dim = 64, capacity = 64, window = 0} : memref<4x64xf32>, memref<16384xi8>, memref<4x64xf32>
   return
 }
+
+// -----
+func.func @experts_without_matrices(%x: memref<4x16xf32>, %w: memref<4096xi8>, %m: memref<8xi32>, %s: memref<3xi32>, %y: memref<8x16xf32>, %rows: index) {
+  // expected-error @+1 {{members has type 'memref<8xi32>', expected shape 4}}
+  kernel.matmul_float %x, %w groups(%m, %s, %s : memref<8xi32>, memref<3xi32>, memref<3xi32>) outs(%x) rows %rows {format = "f32", matrices = 2, group_rows = 4} : memref<4x16xf32>, memref<4096xi8>, memref<4x16xf32>
+  return
+}
+
+// -----
+func.func @matrices_without_groups(%x: memref<4x16xf32>, %w: memref<8192xi8>, %rows: index) {
+  // expected-error @+1 {{has 2 matrices and maps 4 to 4 rows without groups}}
+  kernel.matmul_float %x, %w outs(%x) rows %rows {format = "f32", matrices = 2} : memref<4x16xf32>, memref<8192xi8>, memref<4x16xf32>
+  return
+}
+
+// -----
+func.func @stack_of_another_size(%x: memref<4x16xf32>, %w: memref<4096xi8>, %m: memref<8xi32>, %s: memref<3xi32>, %y: memref<8x16xf32>, %rows: index) {
+  // expected-error @+1 {{weights has type 'memref<4096xi8>', expected shape 8192}}
+  kernel.matmul_float %x, %w groups(%m, %s, %s : memref<8xi32>, memref<3xi32>, memref<3xi32>) outs(%y) rows %rows {format = "f32", matrices = 2, group_rows = 4} : memref<4x16xf32>, memref<4096xi8>, memref<8x16xf32>
+  return
+}
+
+// -----
+func.func @more_ranks_than_experts(%r: memref<4x2xf32>, %s: memref<2xf32>, %e: memref<4x3xi32>, %g: memref<4x3xf32>, %rows: index) {
+  // expected-error @+1 {{chooses 3 of 2 experts}}
+  kernel.choose_experts %r, %s outs(%e, %g) rows %rows {scale = 1.0 : f32} : memref<4x2xf32>, memref<2xf32>, memref<4x3xi32>, memref<4x3xf32>
+  return
+}
+
+// -----
+func.func @too_many_groups(%e: memref<4x2xi32>, %m: memref<8xi32>, %s: memref<9xi32>, %p: memref<4xi32>, %rows: index) {
+  // expected-error @+1 {{starts has type 'memref<9xi32>', expected shape 5}}
+  kernel.group_rows %e outs(%m, %s, %s, %p) rows %rows : memref<4x2xi32>, memref<8xi32>, memref<9xi32>, memref<9xi32>, memref<4xi32>
+  return
+}
+
+// -----
+func.func @sum_of_other_slots(%y: memref<8x16xf32>, %g: memref<4x3xf32>, %o: memref<4x16xf32>, %rows: index) {
+  // expected-error @+1 {{y has type 'memref<8x16xf32>', expected shape 12x16}}
+  kernel.combine_experts %y, %g outs(%o) rows %rows : memref<8x16xf32>, memref<4x3xf32>, memref<4x16xf32>
+  return
+}
+
+// -----
+func.func @halves_of_an_odd_row(%x: memref<4x33xf32>, %o: memref<4x16xf32>, %rows: index) {
+  // expected-error @+1 {{x has type 'memref<4x33xf32>', expected shape 4x32}}
+  kernel.gelu_mul_halves %x outs(%o) rows %rows : memref<4x33xf32>, memref<4x16xf32>
+  return
+}

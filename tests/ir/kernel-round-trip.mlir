@@ -30,6 +30,23 @@ func.func @integer_matmul(%x: memref<4x64xf32>, %codes: memref<4x64xi8>, %scales
   return
 }
 
+// Two experts of 64x64 in f32; two of them chosen by each of four rows: eight slots.
+// CHECK-LABEL: func.func @experts
+func.func @experts(%x: tensor<4x64xf32>, %router: tensor<4x2xf32>, %scale: memref<2xf32>, %w: memref<32768xi8>, %e: tensor<4x2xi32>, %g: tensor<4x2xf32>,
+                   %m: tensor<8xi32>, %s: tensor<3xi32>, %p: tensor<2xi32>, %wide: tensor<8x64xf32>, %half: tensor<8x32xf32>, %rows: index) -> tensor<4x64xf32> {
+  // CHECK: %[[E:.*]]:2 = kernel.choose_experts %{{.*}}, %{{.*}} outs(%{{.*}}, %{{.*}}) rows %{{.*}} {scale = 1.250000e-01 : f32} : tensor<4x2xf32>, memref<2xf32>, tensor<4x2xi32>, tensor<4x2xf32> -> tensor<4x2xi32>, tensor<4x2xf32>
+  %chosen:2 = kernel.choose_experts %router, %scale outs(%e, %g) rows %rows {scale = 0.125 : f32} : tensor<4x2xf32>, memref<2xf32>, tensor<4x2xi32>, tensor<4x2xf32> -> tensor<4x2xi32>, tensor<4x2xf32>
+  // CHECK: %[[L:.*]]:4 = kernel.group_rows %[[E]]#0 outs(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) rows %{{.*}} : tensor<4x2xi32>, tensor<8xi32>, tensor<3xi32>, tensor<3xi32>, tensor<2xi32> -> tensor<8xi32>, tensor<3xi32>, tensor<3xi32>, tensor<2xi32>
+  %lists:4 = kernel.group_rows %chosen#0 outs(%m, %s, %s, %p) rows %rows : tensor<4x2xi32>, tensor<8xi32>, tensor<3xi32>, tensor<3xi32>, tensor<2xi32> -> tensor<8xi32>, tensor<3xi32>, tensor<3xi32>, tensor<2xi32>
+  // CHECK: kernel.matmul_float %{{.*}}, %{{.*}} groups(%[[L]]#0, %[[L]]#1, %[[L]]#2 : tensor<8xi32>, tensor<3xi32>, tensor<3xi32>) outs(%{{.*}}) rows %{{.*}} {format = "f32", group_rows = 4 : i64, matrices = 2 : i64} : tensor<4x64xf32>, memref<32768xi8>, tensor<8x64xf32> -> tensor<8x64xf32>
+  %y = kernel.matmul_float %x, %w groups(%lists#0, %lists#1, %lists#2 : tensor<8xi32>, tensor<3xi32>, tensor<3xi32>) outs(%wide) rows %rows {format = "f32", matrices = 2, group_rows = 4} : tensor<4x64xf32>, memref<32768xi8>, tensor<8x64xf32> -> tensor<8x64xf32>
+  // CHECK: kernel.gelu_mul_halves
+  %h = kernel.gelu_mul_halves %y outs(%half) rows %rows : tensor<8x64xf32>, tensor<8x32xf32> -> tensor<8x32xf32>
+  // CHECK: kernel.combine_experts %{{.*}}, %[[E]]#1 outs(%{{.*}}) rows %{{.*}} : tensor<8x64xf32>, tensor<4x2xf32>, tensor<4x64xf32> -> tensor<4x64xf32>
+  %c = kernel.combine_experts %y, %chosen#1 outs(%x) rows %rows : tensor<8x64xf32>, tensor<4x2xf32>, tensor<4x64xf32> -> tensor<4x64xf32>
+  return %c : tensor<4x64xf32>
+}
+
 // A cache of 128 slots and one head of 16 dimensions in f32: 2 · 128 · 16 · 4 = 16384 bytes.
 // CHECK-LABEL: func.func @attention
 func.func @attention(%q: memref<4x64xf32>, %k: memref<4x16xf32>, %cache: memref<16384xi8>, %f: memref<8xf32>, %cos: memref<4x8xf32>, %sin: memref<4x8xf32>, %out: memref<4x64xf32>, %rows: index, %position: index) {

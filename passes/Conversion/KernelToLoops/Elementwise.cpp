@@ -1,4 +1,5 @@
-// gelu_mul, add, soft_cap: one function of 16 lanes each, over pieces of rows.
+// gelu_mul, gelu_mul_halves, add, soft_cap, combine_experts: one function of 16 lanes each, over
+// pieces of rows.
 #include "ir/Kernel/Tasks.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Conversion/KernelToLoops/Emitters.h"
@@ -44,6 +45,31 @@ LogicalResult emit(OpBuilder &builder, GeluMulOp op, TaskRange tasks, const Targ
     Value gate = m.load(op.getGate(), {row, column}, count);
     Value up = m.load(op.getUp(), {row, column}, count);
     m.store(m.mul(m.geluTanh(gate), up), op.getOuts(), {row, column}, count);
+  });
+  return success();
+}
+
+LogicalResult emit(OpBuilder &builder, GeluMulHalvesOp op, TaskRange tasks, const TargetInfo &) {
+  VectorMath m(builder, op.getLoc());
+  int64_t half = cast<MemRefType>(op.getOuts().getType()).getDimSize(1);
+  forEachPiece(m, op.getOuts(), tasks, [&](Value row, Value column, int64_t count) {
+    Value gate = m.load(op.getX(), {row, column}, count);
+    Value up = m.load(op.getX(), {row, m.addi(column, half)}, count);
+    m.store(m.mul(m.geluTanh(gate), up), op.getOuts(), {row, column}, count);
+  });
+  return success();
+}
+
+LogicalResult emit(OpBuilder &builder, CombineExpertsOp op, TaskRange tasks, const TargetInfo &) {
+  VectorMath m(builder, op.getLoc());
+  int64_t ranks = cast<MemRefType>(op.getGates().getType()).getDimSize(1);
+  forEachPiece(m, op.getOuts(), tasks, [&](Value row, Value column, int64_t count) {
+    Value sum = m.f(0), first = m.muli(row, ranks);
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      Value gate = m.splat(m.loadScalar(op.getGates(), {row, m.index(rank)}));
+      sum = m.fma(gate, m.load(op.getY(), {m.addi(first, rank), column}, count), sum);
+    }
+    m.store(sum, op.getOuts(), {row, column}, count);
   });
   return success();
 }

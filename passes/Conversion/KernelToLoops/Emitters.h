@@ -36,5 +36,13 @@ mlir::LogicalResult emit(mlir::OpBuilder &builder, AddOp op, TaskRange tasks,
                          const TargetInfo &target);
 mlir::LogicalResult emit(mlir::OpBuilder &builder, SoftCapOp op, TaskRange tasks,
                          const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, GeluMulHalvesOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, ChooseExpertsOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, GroupRowsOp op, TaskRange tasks,
+                         const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, CombineExpertsOp op, TaskRange tasks,
+                         const TargetInfo &target);
 
 } // namespace gcompile::kernel

@@ -22,10 +22,13 @@ public:
     elementBytes = format == WeightFormat::F32 ? 4 : 2;
   }
 
-  // Outputs of the vectors [from, to) of `panel` for these rows.
-  void tile(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to) {
+  // Outputs of the vectors [from, to) of a tile's panel.
+  void tile(const ProductTile &tile, int64_t from, int64_t to) {
+    ArrayRef<TileRow> rows = tile.rows;
     int64_t width = to - from;
-    Value base = m.muli(panel, depth * panelWidth);
+    Value base = m.muli(tile.panel, depth * panelWidth);
+    if (tile.matrix)
+      base = m.addi(base, m.divi(tile.matrix, elementBytes));
     SmallVector<Value> sums(rows.size() * width, m.f(0));
     int64_t unroll = rows.size() == 1 ? 4 : 2;
     sums = forEachUnrolled(
@@ -41,19 +44,19 @@ public:
     SmallVector<PanelPiece> pieces;
     for (auto [r, row] : llvm::enumerate(rows))
       for (int64_t v = 0; v < width; ++v)
-        pieces.push_back({row, (from + v) * wideLanes, sums[r * width + v]});
-    storePanel(m, op.getOuts(), panel, pieces);
+        pieces.push_back({row.out, (from + v) * wideLanes, sums[r * width + v]});
+    storePanel(m, op.getOuts(), tile.panel, pieces);
   }
 
 private:
-  void step(Value k, Value base, ArrayRef<Value> rows, int64_t from, int64_t to,
+  void step(Value k, Value base, ArrayRef<TileRow> rows, int64_t from, int64_t to,
             MutableArrayRef<Value> sums) {
     Value offset = m.addi(base, m.muli(k, panelWidth));
     SmallVector<Value> weights;
     for (int64_t v = from; v < to; ++v)
       weights.push_back(load(m.addi(offset, v * wideLanes)));
     for (auto [r, row] : llvm::enumerate(rows)) {
-      Value x = m.splat(m.loadScalar(op.getX(), {row, k}));
+      Value x = m.splat(m.loadScalar(op.getX(), {row.in, k}));
       for (auto [v, weight] : llvm::enumerate(weights)) {
         Value &sum = sums[r * weights.size() + v];
         sum = m.fma(x, weight, sum);
@@ -84,17 +87,16 @@ LogicalResult emit(OpBuilder &builder, MatmulFloatOp op, TaskRange tasks,
                    const TargetInfo &target) {
   VectorMath m(builder, op.getLoc());
   FloatPanel panels(m, op, *parseWeightFormat(op.getFormat()));
-  int64_t capacity = cast<MemRefType>(op.getOuts().getType()).getDimSize(0);
   // Six rows of 64 outputs fill 24 of 32 wide registers; smaller machines take 16 outputs at a
   // time, and those that hold next to nothing take few rows, for the sake of less code.
   int64_t rowTile = target.wideRegisters() >= 8 ? 6 : 2;
   int64_t tileVectors = target.wideRegisters() >= 32 ? panelVectors : 1;
-  m.forEach(tasks.begin, tasks.end, 1, [&](Value panel) {
-    forEachRowTile(m, op.getRows(), capacity, rowTile, [&](ArrayRef<Value> rows) {
-      int64_t width = rows.size() == 1 ? panelVectors : tileVectors;
-      for (int64_t from = 0; from < panelVectors; from += width)
-        panels.tile(panel, rows, from, from + width);
-    });
+  int64_t depth = cast<MemRefType>(op.getX().getType()).getDimSize(1);
+  ProductShape shape = productShape(op, op.getX(), depth);
+  forEachProductTile(m, shape, tasks, rowTile, [&](const ProductTile &tile) {
+    int64_t width = tile.rows.size() == 1 ? panelVectors : tileVectors;
+    for (int64_t from = 0; from < panelVectors; from += width)
+      panels.tile(tile, from, from + width);
   });
   return success();
 }

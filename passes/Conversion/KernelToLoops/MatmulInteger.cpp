@@ -25,8 +25,8 @@ public:
   }
 
   int64_t unitCount() const { return units; }
-  // Outputs of the units [from, to) of `panel` for these rows.
-  void tile(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to);
+  // Outputs of the units [from, to) of a tile's panel.
+  void tile(const ProductTile &tile, int64_t from, int64_t to);
 
 private:
   // Everything that is kept for one unit and one row: [field][part].
@@ -34,17 +34,20 @@ private:
   int64_t firstOutput(int64_t unit, int64_t field, int64_t part) const {
     return (unit * fields + field) * wideLanes + part * dot.partLanes;
   }
-  SmallVector<Value> initialSums(Value panel, ArrayRef<Value> rows, Value group, int64_t from,
-                                 int64_t to);
-  void quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<Value> rows, int64_t from,
+  SmallVector<Value> initialSums(const ProductTile &tile, Value group, int64_t from, int64_t to);
+  // Of this byte of a matrix in the whole blob.
+  Value inMatrix(const ProductTile &tile, Value bytes) {
+    return tile.matrix ? m.addi(bytes, tile.matrix) : bytes;
+  }
+  void quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<TileRow> rows, int64_t from,
              int64_t to, MutableArrayRef<Value> sums);
   void finishSums(MutableArrayRef<Value> sums);
-  SmallVector<Value> channelWise(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to);
-  SmallVector<Value> groupWise(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to);
+  SmallVector<Value> channelWise(const ProductTile &tile, int64_t from, int64_t to);
+  SmallVector<Value> groupWise(const ProductTile &tile, int64_t from, int64_t to);
   Value toFloat(Value sums) { return arith::SIToFPOp::create(m.b, m.f32s(dot.partLanes), sums); }
   // Quads an iteration takes. With several rows more than one makes LLVM hold more activations at
   // once than there are registers.
-  int64_t unrollFor(ArrayRef<Value> rows) const {
+  int64_t unrollFor(ArrayRef<TileRow> rows) const {
     return std::max<int64_t>(rows.size() == 1 ? 4 : 1, dot.quadsPerBatch());
   }
 
@@ -56,12 +59,12 @@ private:
   Value codes; // activations as quads
 };
 
-SmallVector<Value> IntegerPanel::initialSums(Value panel, ArrayRef<Value> rows, Value group,
-                                             int64_t from, int64_t to) {
+SmallVector<Value> IntegerPanel::initialSums(const ProductTile &tile, Value group, int64_t from,
+                                             int64_t to) {
   SmallVector<Value> sums;
   Value words = dot.startsAtCorrection() ? m.viewBytes(op.getWeights(), m.b.getI32Type()) : Value();
-  for (Value row : rows) {
-    Value rowSum = m.loadScalar(op.getSums(), {row, group});
+  for (TileRow row : tile.rows) {
+    Value rowSum = m.loadScalar(op.getSums(), {row.in, group});
     for (int64_t unit = from; unit < to; ++unit)
       for (int64_t field = 0; field < fields; ++field) {
         int64_t factor = dot.sumFactor(field);
@@ -73,7 +76,10 @@ SmallVector<Value> IntegerPanel::initialSums(Value panel, ArrayRef<Value> rows, 
             continue;
           }
           int64_t table = correctionOffset(format.format, columns, op.getColumns()) / 4;
-          Value place = m.addi(m.muli(panel, panelWidth), table + firstOutput(unit, field, part));
+          Value place =
+              m.addi(m.muli(tile.panel, panelWidth), table + firstOutput(unit, field, part));
+          if (tile.matrix)
+            place = m.addi(place, m.divi(tile.matrix, 4));
           sums.push_back(m.loadAs(dot.sumType(), words, place));
         }
       }
@@ -82,12 +88,12 @@ SmallVector<Value> IntegerPanel::initialSums(Value panel, ArrayRef<Value> rows, 
 }
 
 // Adds `count` quads, of which the first lies at byte `bytes` of the weights.
-void IntegerPanel::quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<Value> rows,
+void IntegerPanel::quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<TileRow> rows,
                          int64_t from, int64_t to, MutableArrayRef<Value> sums) {
   constexpr int64_t unitBytes = 64;
   SmallVector<SmallVector<Value>> x;
-  for (Value row : rows)
-    x.push_back(dot.activations(codes, m.addi(m.muli(row, padded / 4), firstQuad), count));
+  for (TileRow row : rows)
+    x.push_back(dot.activations(codes, m.addi(m.muli(row.in, padded / 4), firstQuad), count));
   VectorType partType = VectorType::get(4 * dot.partLanes, m.b.getI8Type());
   // In the order of memory, which hardware prefetchers follow.
   int64_t batch = std::min(count, dot.quadsPerBatch());
@@ -127,11 +133,11 @@ void IntegerPanel::finishSums(MutableArrayRef<Value> sums) {
     }
 }
 
-SmallVector<Value> IntegerPanel::channelWise(Value panel, ArrayRef<Value> rows, int64_t from,
-                                             int64_t to) {
+SmallVector<Value> IntegerPanel::channelWise(const ProductTile &tile, int64_t from, int64_t to) {
+  ArrayRef<TileRow> rows = tile.rows;
   int64_t quadBytes = panelWidth * format.bits / 2;
-  Value base = m.muli(panel, panelBytes(format.format, op.getColumns()));
-  SmallVector<Value> sums = initialSums(panel, rows, m.index(0), from, to);
+  Value base = inMatrix(tile, m.muli(tile.panel, panelBytes(format.format, op.getColumns())));
+  SmallVector<Value> sums = initialSums(tile, m.index(0), from, to);
   // The four accumulators of a single row in wide registers would wait for each other: quads take
   // turns between two sets.
   size_t size = sums.size(), sets = rows.size() == 1 && parts == 1 ? 2 : 1;
@@ -157,10 +163,12 @@ SmallVector<Value> IntegerPanel::channelWise(Value panel, ArrayRef<Value> rows, 
 
   Value scales = m.viewBytes(op.getWeights(), m.b.getF32Type());
   int64_t table = scalesOffset(format.format, columns, op.getColumns()) / 4;
-  Value first = m.addi(m.muli(panel, panelWidth), table);
+  Value first = m.addi(m.muli(tile.panel, panelWidth), table);
+  if (tile.matrix)
+    first = m.addi(first, m.divi(tile.matrix, 4));
   size_t i = 0;
-  for (Value row : rows) {
-    Value scale = m.splat(m.loadScalar(op.getScales(), {row, m.index(0)}), dot.partLanes);
+  for (TileRow row : rows) {
+    Value scale = m.splat(m.loadScalar(op.getScales(), {row.in, m.index(0)}), dot.partLanes);
     for (int64_t unit = from; unit < to; ++unit)
       for (int64_t field = 0; field < fields; ++field)
         for (int64_t part = 0; part < parts; ++part, ++i) {
@@ -172,18 +180,18 @@ SmallVector<Value> IntegerPanel::channelWise(Value panel, ArrayRef<Value> rows, 
   return sums;
 }
 
-SmallVector<Value> IntegerPanel::groupWise(Value panel, ArrayRef<Value> rows, int64_t from,
-                                           int64_t to) {
+SmallVector<Value> IntegerPanel::groupWise(const ProductTile &tile, int64_t from, int64_t to) {
+  ArrayRef<TileRow> rows = tile.rows;
   int64_t group = format.group, quadBytes = panelWidth * format.bits / 2;
   int64_t codeBytes = group / 4 * quadBytes, blockBytes = codeBytes + 2 * panelWidth;
-  Value base = m.muli(panel, panelBytes(format.format, op.getColumns()));
+  Value base = inMatrix(tile, m.muli(tile.panel, panelBytes(format.format, op.getColumns())));
   Value halves = m.viewBytes(op.getWeights(), m.b.getF16Type());
   SmallVector<Value> outputs(rows.size() * (to - from) * slotsPerUnit(),
                              m.constant(m.f32s(dot.partLanes), 0));
   auto block = [&](Value number, int64_t, ValueRange carried) {
     SmallVector<Value> next(carried);
     Value start = m.addi(base, m.muli(number, blockBytes));
-    SmallVector<Value> sums = initialSums(panel, rows, number, from, to);
+    SmallVector<Value> sums = initialSums(tile, number, from, to);
     prefetchStream(m, op.getWeights(), start, blockBytes);
     Value firstQuad = m.muli(number, group / 4);
     for (int64_t quad = 0, step = 8; quad < group / 4; quad += step)
@@ -191,8 +199,8 @@ SmallVector<Value> IntegerPanel::groupWise(Value panel, ArrayRef<Value> rows, in
     finishSums(sums);
     Value scales = m.divi(m.addi(start, codeBytes), 2);
     size_t i = 0;
-    for (Value row : rows) {
-      Value scale = m.splat(m.loadScalar(op.getScales(), {row, number}), dot.partLanes);
+    for (TileRow row : rows) {
+      Value scale = m.splat(m.loadScalar(op.getScales(), {row.in, number}), dot.partLanes);
       for (int64_t unit = from; unit < to; ++unit)
         for (int64_t field = 0; field < fields; ++field)
           for (int64_t part = 0; part < parts; ++part, ++i) {
@@ -206,17 +214,17 @@ SmallVector<Value> IntegerPanel::groupWise(Value panel, ArrayRef<Value> rows, in
   return forEachUnrolled(m, padded / group, 1, outputs, block);
 }
 
-void IntegerPanel::tile(Value panel, ArrayRef<Value> rows, int64_t from, int64_t to) {
+void IntegerPanel::tile(const ProductTile &tile, int64_t from, int64_t to) {
   SmallVector<Value> outputs =
-      format.group ? groupWise(panel, rows, from, to) : channelWise(panel, rows, from, to);
+      format.group ? groupWise(tile, from, to) : channelWise(tile, from, to);
   SmallVector<PanelPiece> pieces;
   size_t i = 0;
-  for (Value row : rows)
+  for (TileRow row : tile.rows)
     for (int64_t unit = from; unit < to; ++unit)
       for (int64_t field = 0; field < fields; ++field)
         for (int64_t part = 0; part < parts; ++part, ++i)
-          pieces.push_back({row, firstOutput(unit, field, part), outputs[i]});
-  storePanel(m, op.getOuts(), panel, pieces);
+          pieces.push_back({row.out, firstOutput(unit, field, part), outputs[i]});
+  storePanel(m, op.getOuts(), tile.panel, pieces);
 }
 
 // Rows of a tile, and units of a panel that it covers at once, such that accumulators leave room
@@ -252,16 +260,14 @@ LogicalResult emit(OpBuilder &builder, MatmulIntegerOp op, TaskRange tasks,
   std::unique_ptr<DotStrategy> single = makeDotStrategy(m, format, target, RowCount::One);
   std::unique_ptr<DotStrategy> several = makeDotStrategy(m, format, target, RowCount::Several);
   IntegerPanel singleRow(m, op, format, *single), severalRows(m, op, format, *several);
-  int64_t capacity = cast<MemRefType>(op.getOuts().getType()).getDimSize(0);
   int64_t units = singleRow.unitCount();
   TileShape shape = tileShape(format, target, units);
-  m.forEach(tasks.begin, tasks.end, 1, [&](Value panel) {
-    forEachRowTile(m, op.getRows(), capacity, shape.rows, [&](ArrayRef<Value> rows) {
-      if (rows.size() == 1)
-        return singleRow.tile(panel, rows, 0, units);
-      for (int64_t unit = 0; unit < units; unit += shape.units)
-        severalRows.tile(panel, rows, unit, std::min(units, unit + shape.units));
-    });
+  ProductShape product = productShape(op, op.getCodes(), op.getColumns());
+  forEachProductTile(m, product, tasks, shape.rows, [&](const ProductTile &tile) {
+    if (tile.rows.size() == 1)
+      return singleRow.tile(tile, 0, units);
+    for (int64_t unit = 0; unit < units; unit += shape.units)
+      severalRows.tile(tile, unit, std::min(units, unit + shape.units));
   });
   return success();
 }

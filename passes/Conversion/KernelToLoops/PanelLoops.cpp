@@ -2,6 +2,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/SmallVectorExtras.h"
 
 using namespace mlir;
 
@@ -61,6 +62,34 @@ void forEachRowTile(VectorMath &m, Value rows, int64_t capacity, int64_t tile,
             });
       },
       nullptr);
+}
+
+void forEachProductTile(VectorMath &m, const ProductShape &shape, TaskRange tasks, int64_t tile,
+                        llvm::function_ref<void(const ProductTile &)> body) {
+  if (shape.groups.empty()) {
+    m.forEach(tasks.begin, tasks.end, 1, [&](Value panel) {
+      forEachRowTile(m, shape.rows, shape.outputs, tile, [&](ArrayRef<Value> rows) {
+        auto same = llvm::map_to_vector(rows, [](Value row) { return TileRow{row, row}; });
+        body({panel, {}, same});
+      });
+    });
+    return;
+  }
+  auto entry = [&](Value list, Value place) { return m.toIndex(m.loadScalar(list, place)); };
+  Value members = shape.groups[0], starts = shape.groups[1], chosen = shape.groups[2];
+  int64_t panels = (shape.columns + panelWidth - 1) / panelWidth;
+  m.forEach(tasks.begin, tasks.end, 1, [&](Value task) {
+    Value group = m.divi(task, panels), panel = m.remi(task, panels);
+    Value begin = entry(starts, group), end = entry(starts, m.addi(group, 1));
+    Value matrix = m.muli(entry(chosen, group), shape.matrixBytes);
+    forEachRowTile(m, m.subi(end, begin), shape.groupRows, tile, [&](ArrayRef<Value> rows) {
+      auto slots = llvm::map_to_vector(rows, [&](Value row) {
+        Value slot = entry(members, m.addi(begin, row));
+        return TileRow{m.divi(slot, shape.outputs / shape.inputs), slot};
+      });
+      body({panel, matrix, slots});
+    });
+  });
 }
 
 SmallVector<Value>

@@ -1,5 +1,6 @@
-// Loops that the matrix kernels share: tiles of activation rows over a panel of 64 output rows, and
-// stores that stop at the last output. Which rows share a tile never changes a result.
+// Loops that the matrix kernels share: tiles of activation rows, of all rows or of those that chose
+// an expert, over a panel of 64 output rows, and stores that stop at the last output. Which rows
+// share a tile never changes a result.
 #pragma once
 
 #include "passes/Conversion/KernelToLoops/Emitters.h"
@@ -19,6 +20,40 @@ llvm::SmallVector<mlir::Value> forEachUnrolled(
     VectorMath &m, int64_t count, int64_t unroll, llvm::ArrayRef<mlir::Value> initial,
     llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, int64_t, mlir::ValueRange)>
         body);
+
+// A row of a tile: where its activations lie, and where its outputs go.
+struct TileRow {
+  mlir::Value in, out;
+};
+// Some rows times one panel of one matrix, whose first byte is at `matrix` (null: at 0).
+struct ProductTile {
+  mlir::Value panel, matrix;
+  llvm::ArrayRef<TileRow> rows;
+};
+// What the loops of a product over tasks need to know of it.
+struct ProductShape {
+  mlir::ValueRange groups; // members, starts, chosen; empty: all rows times one matrix
+  mlir::Value rows;        // active ones, of the latter
+  int64_t inputs, outputs; // capacities in rows
+  int64_t columns;         // of the outputs
+  int64_t groupRows;       // most rows of a group
+  int64_t matrixBytes;     // from one matrix to the next
+};
+template <typename Product>
+ProductShape productShape(Product op, mlir::Value activations, int64_t depth) {
+  auto out = mlir::cast<mlir::MemRefType>(op.getOuts().getType());
+  int64_t columns = out.getDimSize(1);
+  return {op.getGroups(),
+          op.getRows(),
+          mlir::cast<mlir::MemRefType>(activations.getType()).getDimSize(0),
+          out.getDimSize(0),
+          columns,
+          int64_t(op.getGroupRows()),
+          stackedStride(*parseWeightFormat(op.getFormat()), columns, depth)};
+}
+// All tiles of the tasks [begin, end) of a product (docs/decisions/0001 and 0008).
+void forEachProductTile(VectorMath &m, const ProductShape &shape, TaskRange tasks, int64_t tile,
+                        llvm::function_ref<void(const ProductTile &)> body);
 
 // A piece of one output row inside a panel: columns [first, first + lanes of the vector).
 struct PanelPiece {

@@ -55,6 +55,7 @@ Value VectorMath::divi(Value x, int64_t y) {
 Value VectorMath::remi(Value x, int64_t y) {
   return arith::RemUIOp::create(b, x, integer(x.getType(), y));
 }
+Value VectorMath::toIndex(Value x) { return arith::IndexCastUIOp::create(b, b.getIndexType(), x); }
 Value VectorMath::compare(arith::CmpIPredicate predicate, Value x, Value y) {
   return arith::CmpIOp::create(b, predicate, x, y);
 }

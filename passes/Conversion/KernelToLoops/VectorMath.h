@@ -53,6 +53,7 @@ public:
   mlir::Value muli(mlir::Value x, int64_t y);
   mlir::Value divi(mlir::Value x, int64_t y);
   mlir::Value remi(mlir::Value x, int64_t y);
+  mlir::Value toIndex(mlir::Value x); // of an integer that is not negative
   mlir::Value compare(mlir::arith::CmpIPredicate predicate, mlir::Value x, mlir::Value y);
 
   // Integer operations with a splat constant.
