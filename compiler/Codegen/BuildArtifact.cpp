@@ -141,8 +141,9 @@ llvm::Expected<PackItem> packItem(const PlacedWeight &weight,
               : weight.kind == PlacedWeight::Vector ? PackKind::Vector
                                                     : PackKind::Matrix;
   item.format = weight.format;
-  item.sources.push_back(
-      {tensor, weight.firstRow, weight.kind == PlacedWeight::Vector ? -1 : weight.rows});
+  // Vectors are taken whole, and so are stacks of experts.
+  bool whole = weight.kind == PlacedWeight::Vector || tensor->shape.size() == 3;
+  item.sources.push_back({tensor, weight.firstRow, whole ? -1 : weight.rows});
   item.slices = weight.slices;
   item.section = table ? tableSection : weightsSection;
   item.offset = table ? 0 : weight.offset;
@@ -203,6 +204,9 @@ llvm::Error packModelWeights(const ImportedModel &model, const LoweredModel &low
   pack.jobs = options.jobs;
   pack.cancel = options.cancel;
   pack.progress = options.progress;
+  // A task of a stack is an expert, some 50 MB while it is packed: every thread has one.
+  if (model.config.isMoe())
+    pack.memoryBytes = uint64_t(512) << 20;
   return packWeights(*model.checkpoint, items, sink, pack).takeError();
 }
 

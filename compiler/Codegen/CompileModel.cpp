@@ -96,7 +96,7 @@ PlacedWeight place(gemma::WeightOp weight) {
     placed.columns /= placed.slices;
     placed.bytes = placed.rows * rowTableRowBytes(placed.format, placed.columns, placed.slices);
   } else {
-    placed.bytes = packedBytes(placed.format, placed.rows, placed.columns);
+    placed.bytes = gemma::packedBytes(weight, placed.format);
   }
   return placed;
 }
@@ -169,10 +169,6 @@ llvm::Expected<VariantModule> lowerForVariant(const LoweredModel &model, Backend
 
 llvm::Expected<LoweredModel> lowerModel(const ModelConfig &config, const Plan &plan,
                                         ModuleOutput output) {
-  if (config.isMoe())
-    return llvm::createStringError(
-        "model '" + config.name +
-        "' is a mixture of experts, which can be planned but not compiled yet");
   LoweredModel model;
   DialectRegistry registry;
   registerModelDialects(registry);

@@ -34,19 +34,25 @@ Expected<std::vector<double>> measure(const Checkpoint &checkpoint, const Measur
                                       const MeasureOptions &options) {
   const TensorInfo &tensor = *item.tensor;
   int64_t columns = tensor.columns();
+  // Checkpoints hand out matrices of a stack (experts) whole: a few rows of some of them.
+  constexpr int64_t rowsOfMatrix = 4;
+  bool isStack = tensor.shape.size() == 3;
+  int64_t pieces = isStack ? tensor.shape[1] : item.slices;
+  int64_t samples = isStack ? options.sampleRows / rowsOfMatrix : options.sampleRows;
   if (item.slices <= 0 || columns % item.slices != 0)
     return createStringError(inconvertibleErrorCode(),
                              "tensor '" + tensor.name + "' has " + Twine(columns) +
                                  " columns, which " + Twine(item.slices) + " slices do not divide");
-  if (item.inputMoments && (item.slices != 1 || int64_t(item.inputMoments->size()) != columns))
+  if (item.inputMoments && (pieces != 1 || int64_t(item.inputMoments->size()) != columns))
     return createStringError(inconvertibleErrorCode(),
                              "tensor '" + tensor.name + "' has " + Twine(columns) +
                                  " columns, its inputs were observed for " +
                                  Twine(item.inputMoments->size()));
-  int64_t sliceColumns = columns / item.slices;
+  int64_t sliceColumns = columns / pieces;
+  std::vector<int64_t> slices = sampledRows(pieces, isStack ? rowsOfMatrix : pieces);
   std::vector<PackError> sums(item.formats.size());
   std::vector<float> row(columns), decoded;
-  for (int64_t index : sampledRows(tensor.rows(), options.sampleRows)) {
+  for (int64_t index : sampledRows(tensor.rows(), samples)) {
     if (options.cancel && options.cancel->load(std::memory_order_relaxed))
       return createStringError(inconvertibleErrorCode(), "interrupted while formats were measured");
     if (Error error = checkpoint.readRowsAsFloat(tensor, index, 1, row))
@@ -56,7 +62,7 @@ Expected<std::vector<double>> measure(const Checkpoint &checkpoint, const Measur
         sums[format] += weightedError(item.formats[format], row, *item.inputMoments, decoded);
         continue;
       }
-      for (int64_t slice = 0; slice < item.slices; ++slice)
+      for (int64_t slice : slices)
         sums[format] +=
             measureRow(item.formats[format], sliceColumns, row.data() + slice * sliceColumns);
     }

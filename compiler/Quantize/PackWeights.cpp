@@ -3,6 +3,8 @@
 // cache.
 #include "compiler/Quantize/PackWeights.h"
 
+#include "ir/Format/Stack.h"
+
 #include "llvm/ADT/Twine.h"
 
 #include <oneapi/tbb/enumerable_thread_specific.h>
@@ -24,13 +26,15 @@ constexpr int64_t taskFloatBytes = int64_t(1) << 20;
 
 Error errorf(const Twine &message) { return createStringError(inconvertibleErrorCode(), message); }
 
+// A matrix item whose tensor has three dimensions is a stack: `rows` are then those of one matrix.
 struct ItemShape {
-  int64_t rows = 0, columns = 0;
+  int64_t rows = 0, columns = 0, matrices = 1;
 };
 
 struct Task {
   uint32_t item;
-  int64_t firstRow, rowCount; // of the stacked rows
+  int64_t matrix;             // of a stack
+  int64_t firstRow, rowCount; // of the stacked rows, or of the matrix
 };
 
 // What one thread needs for a task, kept between tasks.
@@ -57,6 +61,8 @@ Expected<ItemShape> shapeOf(const PackItem &item) {
   if (item.sources.empty())
     return errorf("internal: an item to pack has no source");
   ItemShape shape;
+  bool isStack = item.kind == PackKind::Matrix && item.sources[0].tensor &&
+                 item.sources[0].tensor->shape.size() == 3;
   for (const PackSource &source : item.sources) {
     if (!source.tensor)
       return errorf("internal: an item to pack has a source without a tensor");
@@ -77,8 +83,16 @@ Expected<ItemShape> shapeOf(const PackItem &item) {
     shape.rows += rows;
   }
   switch (item.kind) {
-  case PackKind::Matrix:
+  case PackKind::Matrix: {
+    if (!isStack)
+      break;
+    const TensorInfo &tensor = *item.sources[0].tensor;
+    if (item.sources.size() != 1 || shape.rows != tensor.rows())
+      return errorf("tensor " + label(item) + " is a stack of " + Twine(tensor.rows()) +
+                    " matrices, of which " + Twine(shape.rows) + " were asked for");
+    shape = {tensor.shape[1], tensor.shape[2], tensor.shape[0]};
     break;
+  }
   case PackKind::Vector:
     if (item.format != WeightFormat::F32)
       return errorf("tensor " + label(item) + " is stored as a vector, which is always f32, not " +
@@ -106,7 +120,7 @@ bool isOnGrid(const Checkpoint &checkpoint, const PackItem &item) {
 uint64_t bytesOf(const PackItem &item, const ItemShape &shape) {
   switch (item.kind) {
   case PackKind::Matrix:
-    return packedBytes(item.format, shape.rows, shape.columns);
+    return stackedBytes(item.format, shape.matrices, shape.rows, shape.columns);
   case PackKind::Vector:
     return 4 * shape.rows * shape.columns;
   case PackKind::RowTable:
@@ -165,9 +179,12 @@ Error Packer::listTasks() {
     keepsGrid.push_back(isOnGrid(checkpoint, item));
     int64_t unit = item.kind == PackKind::Matrix ? panelRows : 1;
     int64_t units = std::max<int64_t>(1, taskFloatBytes / (4 * unit * shape->columns));
-    int64_t step = unit * units;
-    for (int64_t first = 0; first < shape->rows; first += step) {
-      Task task{i, first, std::min(step, shape->rows - first)};
+    // Checkpoints hand out matrices of a stack whole.
+    int64_t step = shape->matrices > 1 ? shape->rows : unit * units;
+    int64_t steps = (shape->rows + step - 1) / step;
+    for (int64_t index = 0; index < shape->matrices * steps; ++index) {
+      int64_t first = index % steps * step;
+      Task task{i, index / steps, first, std::min(step, shape->rows - first)};
       totalBytes += floatBytes(task);
       // Floats, the codes of a panel, and packed bytes, which are never more than the floats except
       // for padding.
@@ -180,6 +197,10 @@ Error Packer::listTasks() {
 }
 
 Error Packer::readRows(const PackItem &item, const Task &task, int64_t columns, float *out) const {
+  const TensorInfo &tensor = *item.sources[0].tensor;
+  if (item.kind == PackKind::Matrix && tensor.shape.size() == 3)
+    return checkpoint.readRowsAsFloat(
+        tensor, task.matrix, 1, MutableArrayRef(out, static_cast<size_t>(task.rowCount * columns)));
   int64_t sourceFirst = 0, at = task.firstRow, end = task.firstRow + task.rowCount;
   for (const PackSource &source : item.sources) {
     int64_t sourceEnd = sourceFirst + rowsOf(source);
@@ -201,6 +222,7 @@ Error Packer::packMatrixTask(const PackItem &item, const ItemShape &shape, const
                              Scratch &scratch, PackError &error) {
   int64_t k = shape.columns, bytes = panelBytes(item.format, k);
   int64_t panels = paddedRows(task.rowCount) / panelRows, firstPanel = task.firstRow / panelRows;
+  uint64_t start = item.offset + task.matrix * stackedStride(item.format, shape.rows, k);
   scratch.bytes.resize(panels * bytes);
   scratch.scales.resize(panels * panelRows);
   scratch.corrections.resize(panels * panelRows);
@@ -215,13 +237,13 @@ Error Packer::packMatrixTask(const PackItem &item, const ItemShape &shape, const
       error += packPanel(item.format, count, k, scratch.rows.data() + first * k, out, scales,
                          corrections);
   }
-  if (Error failed = sink(item.section, item.offset + firstPanel * bytes, scratch.bytes))
+  if (Error failed = sink(item.section, start + firstPanel * bytes, scratch.bytes))
     return failed;
   const WeightFormatInfo &facts = info(item.format);
   if (!facts.isInteger || facts.group != 0)
     return Error::success();
   auto writeColumn = [&](uint64_t offset, const void *values) {
-    return sink(item.section, item.offset + offset + 4 * task.firstRow,
+    return sink(item.section, start + offset + 4 * task.firstRow,
                 ArrayRef(static_cast<const uint8_t *>(values), 4 * panels * panelRows));
   };
   if (Error failed = writeColumn(scalesOffset(item.format, shape.rows, k), scratch.scales.data()))

@@ -172,6 +172,30 @@ TEST(PackWeights, RowRangesAndStackedSources) {
   EXPECT_TRUE(out == expected);
 }
 
+// Five matrices of 70 × 40: no whole panels, and several tasks where 1 MiB is not enough.
+TEST(PackWeights, StackedMatricesArePackedEachForItself) {
+  for (auto [n, k] : {std::pair<int64_t, int64_t>{70, 40}, {600, 1000}}) {
+    MemoryCheckpoint checkpoint;
+    const TensorInfo &tensor = checkpoint.add("experts", {5, n, k});
+    std::vector<float> values = checkpoint.values(tensor);
+    for (const WeightFormatInfo &format : weightFormats()) {
+      PackItem item = itemOf(tensor, format.format);
+      int64_t one = packedBytes(format.format, n, k), stride = (one + 127) / 128 * 128;
+      ASSERT_EQ(int64_t(bytesOf(item)), 4 * stride + one) << format.name;
+      std::vector<uint8_t> out, expected(one);
+      std::vector<PackItem> items = {item};
+      ASSERT_EQ(packInto(out, checkpoint, items), "");
+      for (int64_t matrix = 0; matrix < 5; ++matrix) {
+        packMatrix(format.format, n, k, values.data() + matrix * n * k, expected);
+        EXPECT_EQ(memcmp(out.data() + matrix * stride, expected.data(), one), 0)
+            << format.name << " " << matrix;
+      }
+      items[0].sources[0].rowCount = 4;
+      EXPECT_NE(packInto(out, checkpoint, items), "");
+    }
+  }
+}
+
 TEST(PackWeights, VectorsAndRowTables) {
   MemoryCheckpoint checkpoint;
   checkpoint.reserve(3);
