@@ -1,5 +1,6 @@
 #include "compiler/Driver/OptionTable.h"
 
+#include "passes/Cost/ExpertShape.h"
 #include "passes/Cost/QualityModel.h"
 
 #include "llvm/Support/GlobPattern.h"
@@ -39,6 +40,11 @@ WeightFormat rowTableFormat(WeightFormat format) {
   default:
     return format;
   }
+}
+
+// What a router gets when this format is asked for: experts are chosen in f32.
+static WeightFormat routerFormat(WeightFormat format) {
+  return info(format).isInteger ? WeightFormat::F32 : format;
 }
 
 std::string tableOptionName(TablePlacement placement, WeightFormat format) {
@@ -124,10 +130,14 @@ private:
     if (tensor.role == "per_layer_table") {
       addTableOptions(tensor, fixed[index], choices);
     } else {
+      bool router = tensor.role == "router";
       for (const WeightFormatInfo &format : weightFormats()) {
-        int64_t bytes = residentBytes(format.format, tensor.n, tensor.k);
-        bool allowed = fixed[index] ? *fixed[index] == format.format
-                                    : !isKeptGridOnly(format.format) || isNative(tensor, format);
+        if (router && format.isInteger)
+          continue; // experts are chosen in f32 (docs/decisions/0008)
+        int64_t bytes = residentBytes(model, tensor, format.format);
+        bool allowed = fixed[index]
+                           ? format.format == (router ? routerFormat(*fixed[index]) : *fixed[index])
+                           : !isKeptGridOnly(format.format) || isNative(tensor, format);
         choices.push_back({std::string(format.name), withPageTables(bytes),
                            lossOf(tensor, format.format),
                            decodeSeconds(machine, tensor, format.format, bytes), allowed, 0});
@@ -199,7 +209,7 @@ private:
     for (const TensorShape &tensor : model.tensors)
       if (tensor.role != "norm" && tensor.role != "per_layer_table")
         unit += decodeSeconds(machine, tensor, WeightFormat::W4,
-                              residentBytes(WeightFormat::W4, tensor.n, tensor.k));
+                              residentBytes(model, tensor, WeightFormat::W4));
     double nats = options.objective == Objective::Quality    ? 1e-4
                   : options.objective == Objective::Balanced ? 0.1
                                                              : 1.0;

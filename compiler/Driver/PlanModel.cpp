@@ -4,6 +4,7 @@
 #include "compiler/Driver/OptionTable.h"
 #include "compiler/Driver/PredictSpeed.h"
 #include "compiler/Plan/PlanReport.h"
+#include "passes/Cost/ExpertShape.h"
 #include "passes/Cost/QualityModel.h"
 #include "passes/Planning/Solvers.h"
 
@@ -140,8 +141,8 @@ private:
       plan.memory.runtime += chosen(item).bytes - resident;
     } else {
       tensor.format = *parseWeightFormat(chosen(item).format);
-      tensor.bytes = packedBytes(tensor.format, shape.n, shape.k);
-      int64_t resident = residentBytes(tensor.format, shape.n, shape.k);
+      tensor.bytes = packedBytes(model, shape, tensor.format);
+      int64_t resident = residentBytes(model, shape, tensor.format);
       plan.memory.weights += resident;
       plan.memory.runtime += chosen(item).bytes - resident;
     }

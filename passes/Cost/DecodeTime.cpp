@@ -1,6 +1,6 @@
 #include "passes/Cost/DecodeTime.h"
-
 #include "ir/Format/CacheLayout.h"
+#include "passes/Cost/ExpertShape.h"
 
 #include <algorithm>
 #include <cmath>
@@ -140,7 +140,9 @@ int64_t decodeLaunches(const ModelShape &model) {
   for (const TensorShape &tensor : model.tensors)
     if (tensor.layer >= 0 && tensor.role != "norm")
       ++products;
-  return products + 3 * int64_t(model.layers.size()) + 2;
+  // With experts also gates, rounding and the sum over slots.
+  int64_t perLayer = expertsOf(model).perToken > 1 ? 6 : 3;
+  return products + perLayer * int64_t(model.layers.size()) + 2;
 }
 
 double barrierSeconds(const MachineModel &machine, const ModelShape &model) {

@@ -1,6 +1,7 @@
 #include "passes/Cost/MemoryModel.h"
 
 #include "ir/Format/CacheLayout.h"
+#include "passes/Cost/ExpertShape.h"
 
 #include <algorithm>
 
@@ -89,6 +90,12 @@ int64_t estimateArenaBytes(const ModelShape &model, const ProgramShape &program)
   // per-layer inputs are made of, and sines and cosines of both kinds of layer.
   int64_t always = model.hidden + (model.perLayerInput > 0 ? model.hidden : 0);
   int64_t localHead = 0, globalHead = 0, widest = 0;
+  // Beside the dense branch's output, for each chosen expert gate, up and their product, or the
+  // product and what becomes of it; then the sum.
+  ExpertShape experts = expertsOf(model);
+  int64_t inner = experts.intermediate;
+  if (experts.perToken > 0)
+    widest = 2 * model.hidden + experts.perToken * (std::max(3 * inner, inner + model.hidden) + 4);
   for (int64_t l = 0; l < model.prefillLayers(); ++l) {
     const LayerShape &layer = model.layers[size_t(l)];
     (layer.global ? globalHead : localHead) = layer.headDim;
