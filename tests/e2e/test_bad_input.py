@@ -205,7 +205,6 @@ CASES = [
     ("an unknown activation", config_case(hidden_activation="step")),
     ("a window of zero", config_case(sliding_window=0)),
     # members of the family that cannot be compiled yet: said, not guessed
-    ("a mixture of experts", lambda folder: shutil.copytree(os.path.join(gc.DATA, "conformance", "26b-a4b-moe-like"), folder)),
     ("a drafter", lambda folder: shutil.copytree(os.path.join(gc.DATA, "conformance", "mtp-assistant"), folder)),
     ("a quantizer that is not read", mobile_case(quant_method="torchao")),
     ("a quantizer that nobody knows", mobile_case(quant_method="no-such-thing")),

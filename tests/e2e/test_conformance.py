@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Random micro models of the E series and of the dense members (K = V layers included): logits of every position of every text case, and greedy continuations, equal the reference's."""
+"""Random micro models of the E series, of the dense members (K = V layers included) and of the mixture of experts: logits of every position of every text case, and greedy continuations, equal the reference's."""
 import json
 import os
 
 import gc_e2e as gc
 
 report = gc.Report()
-for member in ("e2b-like", "e4b-like", "12b-unified-like", "31b-dense-like"):
+for member in ("e2b-like", "e4b-like", "12b-unified-like", "31b-dense-like", "26b-a4b-moe-like"):
     model = f"conformance/{member}"
     with open(os.path.join(gc.DATA, model, "goldens.json"), encoding="utf-8") as file:
         cases = json.load(file)["cases"]
@@ -20,7 +20,7 @@ for member in ("e2b-like", "e4b-like", "12b-unified-like", "31b-dense-like"):
         if "greedy" in case:
             report.equal(f"{member} {name}: greedy", gc.generate(artifact, case["input_ids"], len(case["greedy"])), case["greedy"])
 
-for member in ("E", "dense", "unified"):
+for member in ("E", "dense", "unified", "moe"):
     model = f"conformance-f32/{member}"
     tensors, _ = gc.read_safetensors(os.path.join(gc.DATA, model, "golden.safetensors"))
     artifact = gc.reference(model, context=64)
