@@ -110,8 +110,8 @@ Expected<ItemShape> shapeOf(const PackItem &item) {
   return shape;
 }
 
-// Whether the checkpoint holds an item on the grid of its format. Stacked tensors are rounded anew:
-// no program stacks tensors of quantized checkpoints.
+// Whether the checkpoint holds an item on the grid of its format. Several sources are rounded anew:
+// no program joins tensors of quantized checkpoints.
 bool isOnGrid(const Checkpoint &checkpoint, const PackItem &item) {
   return item.kind != PackKind::Vector && item.sources.size() == 1 &&
          checkpoint.nativeFormat(*item.sources[0].tensor) == item.format;
@@ -143,6 +143,7 @@ private:
   void runTask(size_t index);
   Error pack(const Task &task, PackError &error);
   Error readRows(const PackItem &item, const Task &task, int64_t columns, float *out) const;
+  Error readGrid(const PackItem &item, const Task &task, int64_t columns, GridRows &grid) const;
   Error packMatrixTask(const PackItem &item, const ItemShape &shape, const Task &task,
                        Scratch &scratch, PackError &error);
   Error packTableTask(const PackItem &item, const ItemShape &shape, const Task &task,
@@ -218,6 +219,20 @@ Error Packer::readRows(const PackItem &item, const Task &task, int64_t columns, 
   return Error::success();
 }
 
+Error Packer::readGrid(const PackItem &item, const Task &task, int64_t columns,
+                       GridRows &grid) const {
+  const PackSource &source = item.sources[0];
+  bool isStack = item.kind == PackKind::Matrix && source.tensor->shape.size() == 3;
+  int64_t first = isStack ? task.matrix : source.firstRow + task.firstRow;
+  if (Error error =
+          checkpoint.readRowsOnGrid(*source.tensor, first, isStack ? 1 : task.rowCount, grid))
+    return error;
+  grid.rows = task.rowCount;
+  grid.columns = columns;
+  std::string wrong = gridError(grid);
+  return wrong.empty() ? Error::success() : errorf("tensor '" + source.tensor->name + "' " + wrong);
+}
+
 Error Packer::packMatrixTask(const PackItem &item, const ItemShape &shape, const Task &task,
                              Scratch &scratch, PackError &error) {
   int64_t k = shape.columns, bytes = panelBytes(item.format, k);
@@ -274,12 +289,8 @@ Error Packer::pack(const Task &task, PackError &error) {
   const ItemShape &shape = shapes[task.item];
   Scratch &scratch = scratches.local();
   if (keepsGrid[task.item]) {
-    const PackSource &source = item.sources[0];
-    if (Error failed = checkpoint.readRowsOnGrid(*source.tensor, source.firstRow + task.firstRow,
-                                                 task.rowCount, scratch.grid))
+    if (Error failed = readGrid(item, task, shape.columns, scratch.grid))
       return failed;
-    if (std::string wrong = gridError(scratch.grid); !wrong.empty())
-      return errorf("tensor '" + source.tensor->name + "' " + wrong);
   } else {
     scratch.rows.resize(task.rowCount * shape.columns);
     if (Error failed = readRows(item, task, shape.columns, scratch.rows.data()))
