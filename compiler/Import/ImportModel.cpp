@@ -11,6 +11,8 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
+#include <cstring>
+
 using llvm::Error;
 using llvm::Expected;
 using llvm::StringRef;
@@ -152,6 +154,7 @@ Expected<ImportedModel> importFolder(StringRef folder, StringRef weights,
       return checkpoint.takeError();
     llvm::append_range(model.notes, (*checkpoint)->notes());
     model.checkpoint = std::move(*checkpoint);
+    model.container = Container::Safetensors;
   }
   if (Error error = resolve(model))
     return std::move(error);
@@ -187,25 +190,31 @@ Expected<ImportedModel> importGguf(StringRef path, const ImportOptions &options)
     model.notes.push_back("the file has no vocabulary; the artifact will take token ids only");
   model.chatTemplate = file->header.text("tokenizer.chat_template").str();
   useChatTemplate(model);
-  model.checkpoint = options.syntheticSeed
-                         ? makeSyntheticCheckpoint(model.config, *options.syntheticSeed)
-                         : std::move(file->checkpoint);
+  if (options.syntheticSeed) {
+    model.checkpoint = makeSyntheticCheckpoint(model.config, *options.syntheticSeed);
+  } else {
+    model.checkpoint = std::move(file->checkpoint);
+    model.container = Container::Gguf;
+  }
   if (Error error = resolve(model))
     return std::move(error);
   return model;
 }
 
-// By the first bytes, never by the name.
-Expected<bool> fileIsGguf(StringRef path) {
+// By the first bytes, never by the name. None: neither.
+Expected<Container> containerOf(StringRef path) {
   Expected<InputFile> file = InputFile::open(path, llvm::sys::path::filename(path));
   if (!file)
     return file.takeError();
-  char magic[4] = {};
-  if (file->size() < sizeof magic)
-    return false;
-  if (Error error = file->read(0, {reinterpret_cast<uint8_t *>(magic), sizeof magic}))
+  uint8_t first[9] = {}; // GGUF's magic; or the length of a JSON header and its first character
+  uint64_t size = std::min<uint64_t>(file->size(), sizeof first), headerBytes = 0;
+  if (Error error = file->read(0, {first, size}))
     return std::move(error);
-  return isGguf({magic, sizeof magic});
+  if (isGguf({reinterpret_cast<const char *>(first), size}))
+    return Container::Gguf;
+  std::memcpy(&headerBytes, first, sizeof headerBytes);
+  bool json = size == sizeof first && (first[8] == '{' || first[8] == ' ');
+  return json && headerBytes <= file->size() - 8 ? Container::Safetensors : Container::None;
 }
 
 Expected<ImportedModel> importPreset(StringRef name, const ImportOptions &options) {
@@ -225,6 +234,26 @@ Expected<ImportedModel> importPreset(StringRef name, const ImportOptions &option
 
 } // namespace
 
+StringRef name(Container container) {
+  switch (container) {
+  case Container::None:
+    return "";
+  case Container::Safetensors:
+    return "safetensors";
+  case Container::Gguf:
+    return "GGUF";
+  }
+  return "";
+}
+
+bool isCheckpointFile(StringRef path) {
+  Expected<Container> container = containerOf(path);
+  if (container)
+    return *container != Container::None;
+  llvm::consumeError(container.takeError());
+  return false;
+}
+
 Expected<ImportedModel> importModel(StringRef source, const ImportOptions &options) {
   llvm::sys::fs::file_status status;
   bool exists = !llvm::sys::fs::status(source, status) && llvm::sys::fs::exists(status);
@@ -236,13 +265,13 @@ Expected<ImportedModel> importModel(StringRef source, const ImportOptions &optio
                        llvm::join(presetNames(), ", "));
   if (llvm::sys::fs::is_directory(status))
     return importFolder(source, source, options);
-  Expected<bool> gguf = fileIsGguf(source);
-  if (!gguf)
-    return gguf.takeError();
-  if (*gguf)
+  Expected<Container> container = containerOf(source);
+  if (!container)
+    return container.takeError();
+  if (*container == Container::Gguf)
     return importGguf(source, options);
-  if (!source.ends_with(".safetensors"))
-    return importError(inQuotes(source) + " is not a folder, a GGUF file or a .safetensors file, "
+  if (*container == Container::None && !source.ends_with(".safetensors"))
+    return importError(inQuotes(source) + " is not a folder, a GGUF file or a safetensors file, "
                                           "which is what can be imported");
   StringRef folder = llvm::sys::path::parent_path(source);
   return importFolder(folder.empty() ? "." : folder, source, options);

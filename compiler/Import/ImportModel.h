@@ -15,12 +15,16 @@
 
 namespace gcompile {
 
+enum class Container : uint8_t { None, Safetensors, Gguf }; // what the weights were found in
+llvm::StringRef name(Container container);                  // "safetensors", "GGUF"
+
 struct ImportOptions {
   std::optional<uint64_t> syntheticSeed; // generate the weights instead of reading them
 };
 
 struct ImportedModel {
   ModelConfig config;
+  Container container = Container::None; // None: a preset, or generated weights
   std::unique_ptr<Checkpoint>
       checkpoint; // null: a preset without weights; it can be planned, not compiled
   std::optional<TextTensors> tensors; // resolved in `checkpoint`, which it points into
@@ -30,6 +34,9 @@ struct ImportedModel {
   std::string name;               // plain name for manifests and messages
   std::vector<std::string> notes; // what the user should know: dropped towers, no tokenizer, …
 };
+
+// Whether a regular file is one of weights, by its content.
+bool isCheckpointFile(llvm::StringRef path);
 
 // `source` is a path (it exists, or holds a '/') or a preset's name.
 llvm::Expected<ImportedModel> importModel(llvm::StringRef source,

@@ -6,9 +6,12 @@
 #include "compiler/Import/ChatTemplate.h"
 #include "compiler/Import/Coded/OpenQuantized.h"
 #include "compiler/Import/Gemma4Tensors.h"
+#include "compiler/Import/Gguf/GgufModel.h"
+#include "compiler/Import/Imatrix.h"
 #include "compiler/Import/Safetensors.h"
 #include "compiler/Import/TokenizerData.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -151,6 +154,67 @@ inline void fuzzTemplate(llvm::StringRef bytes) {
   require((reduced.form.present == 1) == reduced.note.empty());
   require(std::memchr(reduced.form.generation_prompt, 0, sizeof reduced.form.generation_prompt));
   llvm::consumeError(chatTemplateOfTokenizerConfig(bytes).takeError());
+}
+
+// A whole GGUF file: header, blocks, and what its keys say of a model.
+inline void fuzzGguf(llvm::StringRef bytes) {
+  auto read = [&](uint64_t offset, llvm::MutableArrayRef<uint8_t> out) {
+    require(offset <= bytes.size() && out.size() <= bytes.size() - offset);
+    std::memcpy(out.data(), bytes.data() + offset, out.size());
+    return llvm::Error::success();
+  };
+  auto header = parseGgufHeader({bytes.size(), read}, "fuzz");
+  if (!header) {
+    llvm::consumeError(header.takeError());
+    return;
+  }
+  GgufFacts facts;
+  llvm::StringMap<const GgufTensor *> tensors;
+  uint64_t end = 0;
+  for (const GgufTensor &tensor : header->tensors) {
+    require(tensor.offset >= end && tensor.bytes <= bytes.size() - tensor.offset);
+    end = tensor.offset + tensor.bytes;
+    uint64_t blocks = static_cast<uint64_t>(tensor.elements()) / tensor.type->blockValues;
+    require(blocks * tensor.type->blockBytes == tensor.bytes);
+    tensors[tensor.name] = &tensor;
+    std::vector<float> values(tensor.type->blockValues);
+    if (tensor.type->decode)
+      tensor.type->decode(reinterpret_cast<const uint8_t *>(bytes.data()) + tensor.offset, 1,
+                          values.data());
+    if (tensor.name == "token_embd.weight" && tensor.extents.size() == 2)
+      facts.vocabulary = tensor.extents[1];
+    if (tensor.name == "per_layer_token_embd.weight" && tensor.extents.size() == 2)
+      facts.perLayerVocabulary = tensor.extents[1];
+  }
+  const float divisors[] = {1, 1e30f};
+  facts.ropeFrequencies = divisors;
+  auto has = [&](llvm::StringRef name) { return tensors.contains(name); };
+  facts.has = has;
+  auto config = ggufModelConfig(*header, facts, "fuzz");
+  if (config)
+    require(countTextParameters(*config) > 0);
+  else
+    llvm::consumeError(config.takeError());
+  auto tokenizer = ggufTokenizer(*header, std::max<int64_t>(facts.vocabulary, 300), "fuzz");
+  if (!tokenizer)
+    llvm::consumeError(tokenizer.takeError());
+  else if (*tokenizer)
+    require((*tokenizer)->merges.size() == (*tokenizer)->merged.size());
+}
+
+inline void fuzzImatrix(llvm::StringRef bytes) {
+  for (auto parse : {parseLegacyImatrix, parseGgufImatrix}) {
+    auto matrix = parse(bytes, "fuzz");
+    if (!matrix) {
+      llvm::consumeError(matrix.takeError());
+      continue;
+    }
+    for (const auto &[name, entry] : matrix->entries) {
+      require(entry.matrices > 0 && entry.means.size() % entry.matrices == 0);
+      for (double mean : entry.means)
+        require(std::isfinite(mean) && mean >= 0);
+    }
+  }
 }
 
 } // namespace gcompile

@@ -260,16 +260,11 @@ size_t decodeQ5_K(const uint8_t *blocks, size_t count, float *values) {
 
 size_t decodeQ6_K(const uint8_t *blocks, size_t count, float *values) {
   return each<210, 256>(blocks, count, values, [](const uint8_t *block, float *out) {
-    const uint8_t *low = block, *high = block + 128, *scales = block + 192;
     float d = half(block + 208);
     for (int i = 0; i < 256; i += 16) {
-      int n = i / 128, j = i % 128 / 32, l = i % 32;
-      float scale = d * static_cast<float>(static_cast<int8_t>(scales[i / 16]));
-      for (int e = 0; e < 16; ++e) {
-        int q = (low[64 * n + 32 * (j % 2) + l + e] >> (4 * (j / 2)) & 15) |
-                (high[32 * n + l + e] >> (2 * j) & 3) << 4;
-        out[i + e] = scale * static_cast<float>(q - 32);
-      }
+      float scale = d * static_cast<float>(static_cast<int8_t>(block[192 + i / 16]));
+      for (int e = 0; e < 16; ++e)
+        out[i + e] = scale * static_cast<float>(codeOfQ6_K(block, i + e));
     }
     return isFiniteHalf(block + 208);
   });

@@ -40,4 +40,13 @@ inline ScaleAndMin unpackScaleAndMin(const uint8_t *packed, int k) {
           static_cast<uint8_t>(packed[k + 4] >> 4 | (packed[k] >> 6) << 4)};
 }
 
+// The code (-32 … 31) of element i of a block of Q6_K: four low bits, two high ones, in runs of
+// 128.
+inline int codeOfQ6_K(const uint8_t *block, int i) {
+  int n = i / 128, j = i % 128 / 32, l = i % 32;
+  int low = block[64 * n + 32 * (j % 2) + l] >> (4 * (j / 2)) & 15;
+  int high = block[128 + 32 * n + l] >> (2 * j) & 3;
+  return (low | high << 4) - 32;
+}
+
 } // namespace gcompile::gguf

@@ -8,14 +8,14 @@
 
 namespace gcompile {
 
-// None: the type has no weight format with the same grid.
+// None: there is no weight format with the same grid.
 std::optional<WeightFormat> gridFormatOf(const GgufType &type);
 
-// A grid with room for these rows.
-GridRows emptyGrid(WeightFormat format, int64_t rows, int64_t columns);
+// Room for rows of Q4_0, Q8_0, Q4_K or Q6_K; `format` is that of gridFormatOf.
+GridRows emptyGrid(const GgufType &type, int64_t rows, int64_t columns);
 
-// Puts `count` blocks at element `first` (a multiple of the block's values) of the grid. Answers
-// the index of the first block with a scale that is no finite number, or `count`.
+// Puts `count` blocks of those types at element `first` (a multiple of the block's values) of the
+// grid. Answers the index of the first block with a scale that is no finite number, or `count`.
 size_t blocksOnGrid(const GgufType &type, const uint8_t *blocks, size_t count, int64_t first,
                     GridRows &grid);
 

@@ -24,12 +24,12 @@ TEST_P(Corpus, NeverCrashes) {
   EXPECT_GE(files, 3u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Import, Corpus,
-                         testing::Values(std::pair{"safetensors", &fuzzSafetensors},
-                                         std::pair{"config", &fuzzConfig},
-                                         std::pair{"tokenizer", &fuzzTokenizer},
-                                         std::pair{"template", &fuzzTemplate},
-                                         std::pair{"quantized", &fuzzQuantized}));
+INSTANTIATE_TEST_SUITE_P(
+    Import, Corpus,
+    testing::Values(std::pair{"safetensors", &fuzzSafetensors}, std::pair{"config", &fuzzConfig},
+                    std::pair{"tokenizer", &fuzzTokenizer}, std::pair{"template", &fuzzTemplate},
+                    std::pair{"quantized", &fuzzQuantized}, std::pair{"gguf", &fuzzGguf},
+                    std::pair{"imatrix", &fuzzImatrix}));
 
 } // namespace
 } // namespace gcompile

@@ -1,5 +1,6 @@
 // Decoders of GGUF's block codes against formats.md 5.2 and 5.3 (checked there with llama.cpp and
 // gguf-py): CRC of the decoded block, its sum, and six elements.
+#include "compiler/Import/Gguf/GgufGrid.h"
 #include "compiler/Import/Gguf/GgufTypes.h"
 
 #include "tests/unit/import/TestFiles.h"
@@ -167,6 +168,30 @@ TEST(GgufBlocks, TellTheBlockWithABadScale) {
   bytes = block(*findGgufType("NVFP4"));
   bytes[2] = 0x80;
   EXPECT_EQ(findGgufType("NVFP4")->decode(bytes.data(), 1, values.data()), 0u);
+}
+
+// Codes and both levels of scales, whether or not there is a weight format for them.
+TEST(GgufBlocks, GridsHoldTheSameValues) {
+  for (auto [name, scaleRun, subRun] :
+       {std::tuple{"Q4_0", 32, 0}, {"Q8_0", 32, 0}, {"Q4_K", 256, 32}, {"Q6_K", 256, 16}}) {
+    const GgufType &type = *findGgufType(llvm::StringRef(name));
+    int64_t n = type.blockValues;
+    std::vector<uint8_t> one = block(type), bytes = one;
+    for (size_t i = 0; i < one.size(); ++i) // another block after it
+      bytes.push_back(uint8_t(one[i] + 16));
+    std::vector<float> values(2 * n);
+    ASSERT_EQ(type.decode(bytes.data(), 2, values.data()), 2u) << name;
+    GridRows grid = emptyGrid(type, 1, 2 * n);
+    ASSERT_EQ(blocksOnGrid(type, bytes.data(), 2, 0, grid), 2u) << name;
+    for (int64_t i = 0; i < 2 * n; ++i) {
+      double scale = grid.scales[i / scaleRun], min = 0;
+      if (subRun)
+        scale *= grid.subScales[i / subRun];
+      if (!grid.minScales.empty())
+        min = double(grid.minScales[i / scaleRun]) * grid.subMins[i / subRun];
+      EXPECT_EQ(float(scale * grid.codes[i] - min), values[i]) << name << " " << i;
+    }
+  }
 }
 
 TEST(GgufBlocks, RefusedTypesAreNamed) {
