@@ -14,7 +14,7 @@ static llvm::Error checkReaders(const CompilerInvocation &invocation) {
     return llvm::Error::success();
   for (llvm::StringRef flag : {"--budget", "--context", "--modalities", "--tables", "--objective",
                                "--min-decode", "--weight-format", "--kv-format", "--plan", "--emit",
-                               "--weights", "--calibration", "--sensitivity"})
+                               "--weights", "--calibration", "--imatrix", "--sensitivity"})
     if (invocation.wasGiven(flag))
       return refuse("'" + commandName(invocation.command) + "' takes no " + flag +
                     ": it plans nothing (gcompile plan does)");
@@ -51,6 +51,14 @@ static llvm::Error checkQuality(const CompilerInvocation &invocation) {
                   invocation.sensitivity == QualityBasis::Sensitivities;
   if (measures && invocation.calibration.empty())
     return refuse("--sensitivity measure and calibration need a text: --calibration FILE");
+  if (!invocation.imatrix.empty()) {
+    if (!invocation.calibration.empty())
+      return refuse("--imatrix and --calibration both say what inputs are like: give one");
+    if (invocation.sensitivity)
+      return refuse("--sensitivity does not go with --imatrix: the matrix says what errors weigh");
+    if (invocation.syntheticSeed || invocation.model.empty())
+      return refuse("--imatrix needs the weights that it was made of: --model PATH");
+  }
   if (invocation.calibration.empty())
     return llvm::Error::success();
   if (invocation.sensitivity && !measures)

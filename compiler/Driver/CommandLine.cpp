@@ -61,6 +61,7 @@ std::string commandLine(const CompilerInvocation &invocation, llvm::StringRef mo
   add("--weight-format", weightFormats(invocation));
   add("--kv-format", kvFormats(invocation));
   add("--calibration", invocation.calibration);
+  add("--imatrix", invocation.imatrix);
   add("--plan", invocation.planFile);
   if (invocation.syntheticSeed)
     add("--weights", "synthetic:" + std::to_string(*invocation.syntheticSeed));

@@ -43,7 +43,8 @@ static const CommandInfo commands[] = {
      "stop after planning", 0, 0},
     {Command::Targets, "targets", "[NAME]", "known devices and where their figures come from", 0,
      1},
-    {Command::Inspect, "inspect", "FILE", "what a checkpoint, plan or artifact holds", 1, 1},
+    {Command::Inspect, "inspect", "FILE|FOLDER|PRESET",
+     "what a checkpoint (any form), plan or artifact holds: size, formats, bytes, tokenizer", 1, 1},
     {Command::Verify, "verify", "FILE.gpk [--model PATH --text FILE]",
      "read every byte of an artifact and check it; KL to the original model", 1, 1},
     {Command::Why, "why", "FILE TENSOR", "why a tensor has its format", 2, 2},
@@ -203,7 +204,7 @@ static const std::vector<Flag> &flags() {
          return llvm::Error::success();
        }},
       {"--model", "PATH|PRESET",
-       "checkpoint folder, .safetensors file, or a published size (gemma-4-E2B)",
+       "checkpoint folder, GGUF or safetensors file, or a published size (gemma-4-E2B)",
        text(&CompilerInvocation::model, "--model")},
       {"-o", "FILE", "output (default MODEL-TARGET.gpk)", text(&CompilerInvocation::output, "-o")},
       {"--context", "N|auto", "positions (default 4096)",
@@ -258,6 +259,9 @@ static const std::vector<Flag> &flags() {
       {"--calibration", "FILE",
        "text like that which the model is for: what formats cost is measured on it, once",
        text(&CompilerInvocation::calibration, "--calibration")},
+      {"--imatrix", "FILE",
+       "importance matrix of llama.cpp for this model: errors of formats are weighted with it",
+       text(&CompilerInvocation::imatrix, "--imatrix")},
       {"--seconds", "N", "calibrate: time for sampling (default 15)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
          return integer("--seconds", value, 0, 600, invocation.calibrationSeconds);
@@ -420,6 +424,8 @@ std::string helpText(std::optional<Command> command) {
          "  gcompile --model ./gemma-4-E2B-it --target host --plan plan.textproto\n"
          "  gcompile plan --model gemma-4-E2B --target pixel9 --budget 1GB --report plan.html\n"
          "  gcompile pareto --model gemma-4-E2B --target pixel9\n"
+         "  gcompile --model gemma-4-E2B-it-Q4_K_M.gguf --target host --budget 2GB\n"
+         "  gcompile inspect gemma-4-E2B-it-Q4_K_M.gguf\n"
          "  gcompile why plan.textproto layers.3.mlp.down_proj.weight\n"
          "  gcompile targets pixel9\n"
          "  gcompile calibrate -o desk.textproto && gcompile plan --target desk.textproto\n"

@@ -56,7 +56,7 @@ struct CompilerInvocation {
   double minDecode = 0; // tokens per second; 0: no limit
   std::vector<FormatRule> weightFormats;
   std::optional<KvFormat> localKv, globalKv;
-  std::string calibration, planFile, report;
+  std::string calibration, imatrix, planFile, report;
   std::string text;                        // verify: what the KL is measured on
   std::optional<QualityBasis> sensitivity; // absent: the deepest that the other flags allow
   EmitKind emit = EmitKind::Artifact;

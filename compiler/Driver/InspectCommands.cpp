@@ -2,7 +2,7 @@
 #include "compiler/Artifact/ArtifactReader.h"
 #include "compiler/Driver/CommandLine.h"
 #include "compiler/Driver/Commands.h"
-#include "compiler/Driver/ModelShape.h"
+#include "compiler/Driver/InspectCheckpoint.h"
 #include "compiler/Driver/VerifyQuality.h"
 #include "compiler/Driver/WriteReport.h"
 #include "compiler/Import/ImportModel.h"
@@ -15,8 +15,6 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
-#include <map>
-
 namespace gcompile {
 
 namespace {
@@ -25,13 +23,16 @@ enum class FileKind { Checkpoint, Plan, Artifact, Unreadable };
 
 // By content, not by name.
 static FileKind kindOf(const std::string &path) {
-  if (llvm::sys::fs::is_directory(path) || llvm::StringRef(path).ends_with(".safetensors") ||
-      (!llvm::sys::fs::exists(path) && isPresetName(path)))
+  if (llvm::sys::fs::is_directory(path) || (!llvm::sys::fs::exists(path) && isPresetName(path)))
     return FileKind::Checkpoint;
   auto file = llvm::MemoryBuffer::getFileSlice(path, 8, 0);
   if (!file)
     return FileKind::Unreadable;
-  return (*file)->getBuffer().starts_with("GCPK") ? FileKind::Artifact : FileKind::Plan;
+  if ((*file)->getBuffer().starts_with("GCPK"))
+    return FileKind::Artifact;
+  // A cut one is told apart by its name alone.
+  bool checkpoint = isCheckpointFile(path) || llvm::StringRef(path).ends_with(".safetensors");
+  return checkpoint ? FileKind::Checkpoint : FileKind::Plan;
 }
 
 llvm::Expected<Plan> loadPlan(const std::string &path) {
@@ -67,43 +68,11 @@ static ExitCode inspectCheckpoint(const CommandContext &context, const std::stri
     return failWith(ExitCode::BadInput, model.takeError());
   for (const std::string &note : model->notes)
     printNote(context, note);
-  const ModelConfig &config = model->config;
-  ModelShape shape = shapeOf(config);
-  std::map<std::string, std::pair<int64_t, int64_t>> roles; // tensors, parameters
-  for (const TensorShape &tensor : shape.tensors) {
-    roles[tensor.role].first += 1;
-    roles[tensor.role].second += tensor.n * tensor.k;
-  }
-  int64_t parameters = countTextParameters(config);
-  if (context.invocation.json) {
-    llvm::json::Object roleObject;
-    for (const auto &[role, counts] : roles)
-      roleObject[role] =
-          llvm::json::Object{{"tensors", counts.first}, {"parameters", counts.second}};
-    printJson(llvm::json::Object{{"kind", "checkpoint"},
-                                 {"model", model->name},
-                                 {"architecture", config.architecture},
-                                 {"parameters", parameters},
-                                 {"layers", config.layerCount()},
-                                 {"hidden", config.hidden},
-                                 {"vocabulary", config.vocabulary},
-                                 {"window", config.window},
-                                 {"max_positions", config.maxPositions},
-                                 {"has_weights", model->checkpoint != nullptr},
-                                 {"has_tokenizer", model->tokenizer.has_value()},
-                                 {"roles", std::move(roleObject)}});
-    return ExitCode::Done;
-  }
-  llvm::raw_ostream &out = llvm::outs();
-  out << model->name << ": " << config.architecture << ", " << parameters << " text parameters\n";
-  out << "  " << config.layerCount() << " layers, hidden " << config.hidden << ", " << config.heads
-      << " heads, vocabulary " << config.vocabulary << ", window " << config.window << ", up to "
-      << config.maxPositions << " positions\n";
-  out << "  weights " << (model->checkpoint ? "present" : "absent (preset)") << ", tokenizer "
-      << (model->tokenizer ? "present" : "absent") << "\n";
-  for (const auto &[role, counts] : roles)
-    out << llvm::format("  %-27s %5d tensors %14lld parameters\n", role.c_str(), int(counts.first),
-                        (long long)counts.second);
+  CheckpointFacts facts = factsOf(*model);
+  if (context.invocation.json)
+    printJson(factsJson(*model, facts));
+  else
+    printFacts(llvm::outs(), *model, facts);
   return ExitCode::Done;
 }
 

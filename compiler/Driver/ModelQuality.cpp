@@ -2,6 +2,7 @@
 
 #include "compiler/Driver/CompileArtifact.h"
 #include "compiler/Driver/ProgressLine.h"
+#include "compiler/Import/Imatrix.h"
 #include "compiler/Measure/ObserveInputs.h"
 #include "compiler/Measure/Sensitivity.h"
 #include "compiler/Measure/SensitivityFile.h"
@@ -139,6 +140,24 @@ static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
   return llvm::Error::success();
 }
 
+// An importance matrix is what --calibration observes of layer inputs, measured by another program.
+static llvm::Error addImatrix(const ImportedModel &model, const CompilerInvocation &options,
+                              bool hasWeights, QualityModel &quality) {
+  if (!hasWeights)
+    return llvm::createStringError("--imatrix: '" + model.name +
+                                   "' is known by its shapes alone; give its weights to --model");
+  llvm::Expected<Imatrix> matrix = readImatrix(options.imatrix);
+  if (!matrix)
+    return llvm::createStringError("--imatrix: " + llvm::toString(matrix.takeError()));
+  llvm::Expected<ImatrixMoments> moments = momentsOf(*matrix, model.config);
+  if (!moments)
+    return llvm::createStringError("--imatrix: " + llvm::toString(moments.takeError()));
+  if (moments->unknown && !options.quiet)
+    llvm::errs() << "gcompile: note: " << moments->unknown
+                 << " entries of the importance matrix are of no weight of this model\n";
+  return measureTensorErrors(model, measuringOf(options, &moments->byTensor), quality);
+}
+
 llvm::Expected<std::shared_ptr<const QualityModel>>
 modelQuality(const ImportedModel &model, const ModelShape &shape,
              const CompilerInvocation &options) {
@@ -149,6 +168,11 @@ modelQuality(const ImportedModel &model, const ModelShape &shape,
                                    "' is known by its shapes alone; give the folder of its "
                                    "checkpoint to --model");
   QualityBasis basis = basisOf(options, hasWeights);
+  if (!options.imatrix.empty()) {
+    if (llvm::Error error = addImatrix(model, options, hasWeights, *quality))
+      return std::move(error);
+    return quality;
+  }
   if (basis == QualityBasis::Prior)
     return quality;
   KeptErrorOptions kept{measuringOf(options, nullptr), options.syntheticSeed.has_value(),

@@ -160,6 +160,13 @@ TEST(CompilerInvocation, RefusesFlagsThatContradictOrDoNothing) {
   EXPECT_THAT(refusal({"plan", "--model", "m", "--calibration", "t", "--sensitivity", "prior"}),
               HasSubstr("uses no text"));
   EXPECT_EQ(refusal({"plan", "--model", "m", "--calibration", "t"}), "");
+  EXPECT_EQ(refusal({"plan", "--model", "m", "--imatrix", "i"}), "");
+  EXPECT_THAT(refusal({"plan", "--imatrix", "i"}), HasSubstr("--model PATH"));
+  EXPECT_THAT(refusal({"plan", "--model", "m", "--imatrix", "i", "--calibration", "t"}),
+              HasSubstr("give one"));
+  EXPECT_THAT(refusal({"plan", "--model", "m", "--imatrix", "i", "--sensitivity", "weights"}),
+              HasSubstr("does not go with --imatrix"));
+  EXPECT_THAT(refusal({"inspect", "x", "--imatrix", "i"}), HasSubstr("takes no --imatrix"));
   EXPECT_THAT(refusal({"plan", "--kv-format", "kv8", "--kv-format", "local=f16"}),
               HasSubstr("the local caches twice, to kv8 and f16"));
   EXPECT_EQ(refusal({"plan", "--kv-format", "local=kv8", "--kv-format", "global=f16"}), "");
