@@ -33,9 +33,16 @@ static std::string containerOf(const ImportedModel &model) {
   return std::string(name(model.container));
 }
 
-static std::string qatOf(const ModelConfig &config) {
-  if (config.quantMethod == "gemma")
+// Stated by the file, or seen in its values: plain floats that lie on a grid of 4-bit groups.
+static std::string qatOf(const ImportedModel &model, const CheckpointFacts &facts) {
+  if (model.config.quantMethod == "gemma")
     return "mobile QAT: channel-wise weights with static activation scales";
+  if (!model.config.quantMethod.empty())
+    return "";
+  for (const auto &[role, list] : facts.classes)
+    for (const StoredAs &stored : list)
+      if (stored.format == "BF16" && stored.kept == name(WeightFormat::W4G32))
+        return "QAT: plain values on a grid of 4-bit groups of 32, which is kept";
   return "";
 }
 
@@ -51,6 +58,11 @@ static void count(const ImportedModel &model, const TensorSpec &spec, Checkpoint
   if (const TensorInfo *tensor =
           model.tensors ? model.tensors->find(spec.role, spec.layer) : nullptr) {
     stored.format = tensor->typeText().str();
+    // Readers of quantized safetensors show the values' type; what they are stored as is the
+    // method's.
+    if (!model.config.quantMethod.empty() && isMatrixRole(spec.role) &&
+        tensor->type == TensorType::F32)
+      stored.format = model.config.quantMethod;
     stored.bytes = int64_t(tensor->bytes);
     if (std::optional<WeightFormat> native = model.checkpoint->nativeFormat(*tensor))
       stored.kept = std::string(name(*native));
@@ -70,13 +82,13 @@ CheckpointFacts factsOf(const ImportedModel &model) {
   CheckpointFacts facts;
   facts.preset = presetOf(model.config);
   facts.container = containerOf(model);
-  facts.qat = qatOf(model.config);
   facts.parameters = countTextParameters(model.config);
   for (const TensorSpec &spec : expectedTextTensors(model.config))
     count(model, spec, facts);
   for (const auto &[name, list] : facts.classes)
     for (const StoredAs &stored : list)
       facts.textBytes += stored.bytes;
+  facts.qat = qatOf(model, facts);
   facts.modalities.push_back("text");
   if (!model.tensors)
     return facts;
