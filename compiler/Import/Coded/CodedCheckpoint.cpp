@@ -118,7 +118,7 @@ Error CodedCheckpoint::readRowsAsFloat(const TensorInfo &tensor, int64_t firstRo
   const Entry &entry = entryOf(tensor);
   if (entry.plain)
     return raw->readRowsAsFloat(*entry.plain, firstRow, rowCount, out);
-  if (Error error = checkRows(tensor, firstRow, rowCount))
+  if (Error error = gcompile::checkRows(tensor, firstRow, rowCount))
     return error;
   if (int64_t(out.size()) != rowCount * tensor.columns())
     return importError("tensor " + inQuotes(tensor.name) + ": " + Twine(rowCount) +
@@ -187,7 +187,7 @@ Error CodedCheckpoint::readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow
   std::optional<WeightFormat> format = nativeFormat(tensor);
   if (!format)
     return Checkpoint::readRowsOnGrid(tensor, firstRow, rowCount, out);
-  if (Error error = checkRows(tensor, firstRow, rowCount))
+  if (Error error = gcompile::checkRows(tensor, firstRow, rowCount))
     return error;
   out.format = *format;
   out.rows = 0;
