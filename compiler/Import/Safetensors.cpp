@@ -103,6 +103,8 @@ Expected<std::vector<TensorInfo>> parseSafetensorsHeader(StringRef header, uint6
   for (const auto &[key, entry] : *entries) {
     StringRef name = key;
     const llvm::json::Object *object = entry.getAsObject();
+    if (name == "__metadata__" && entry.kind() == llvm::json::Value::Null)
+      continue; // MLX writes it so when it has nothing to say
     if (!object)
       return importError(what + ": entry " + inQuotes(name) + " is not an object");
     if (name == "__metadata__") {

@@ -130,9 +130,8 @@ llvm::Expected<std::string> errorIdentity(const ImportedModel &model,
     if (!faults[i].empty())
       return llvm::createStringError(faults[i]);
     const TensorInfo &tensor = *items[i].item.tensor;
-    identity += items[i].name + " " + tensor.typeText().str() + " " +
-                shapeString(tensor.shape) + " " + std::to_string(items[i].item.slices) + " " +
-                hashes[i] + "\n";
+    identity += items[i].name + " " + tensor.typeText().str() + " " + shapeString(tensor.shape) +
+                " " + std::to_string(items[i].item.slices) + " " + hashes[i] + "\n";
   }
   return identity;
 }

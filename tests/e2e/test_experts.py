@@ -36,9 +36,10 @@ for model in ("conformance/26b-a4b-moe-like", "conformance-f32/moe"):
     report.at_most(f"{model}: logits of prefixes scored alone", worst, 1e-4)
     threads_agree(f"{model} f32", artifact)
 
-# Rounded weights move the logits of a random model, whose experts change with the last bit of a router: most tokens stay, and formats that lose less move them less.
-model = "conformance-f32/moe"
-exact = gc.logits(gc.reference(model, context=512), forced[:120])
+# The weights of this model are bf16: kept in 16 bits they are the same; fewer bits move the logits, and formats that lose less move them less. A random
+# model exaggerates that, since a router that changes its mind changes all that follows: the limits are about twice what was measured.
+rounded = "conformance/26b-a4b-moe-like"
+exact = gc.logits(gc.reference(rounded, context=512), forced[:120])
 
 
 def mean_difference(artifact):
@@ -46,9 +47,9 @@ def mean_difference(artifact):
     return sum(abs(a - b) for x, y in zip(rows, exact) for a, b in zip(x, y)) / (len(exact) * len(exact[0]))
 
 
-LIMITS = {"f16": 0.002, "bf16": 0.01, "w8": 0.03, "w8g32": 0.03, "w4": 0.5, "w4g32": 0.4, "w2": 2.0, "w2g64": 2.0}
+LIMITS = {"bf16": 0, "f16": 1e-6, "w8": 0.1, "w8g32": 0.1, "w4": 0.8, "w4g32": 0.8, "w2": 2.0, "w2g64": 2.0}
 for weights, limit in LIMITS.items():
-    artifact = gc.compiled_as(weights, "f32", model, context=512)
+    artifact = gc.compiled_as(weights, "f32", rounded, context=512)
     report.at_most(f"{weights}: mean difference of logits from f32", mean_difference(artifact), limit)
     rows = gc.logits(artifact, forced[:200])
     # An input at a border between two of its 255 codes may go either way, and with it an expert: few tokens may differ.
@@ -56,6 +57,7 @@ for weights, limit in LIMITS.items():
     report.check(f"{weights}: prefixes whose next token differs between prefill + decode and scoring", not wrong, wrong)
     threads_agree(weights, artifact)
 
+model = "conformance-f32/moe"
 # What plans say: router in floats, experts of a layer together, bytes as they lie in the file, memory as it is measured.
 for weights in ("w4", "w8"):
     options = ["--model", f"{gc.DATA}/{model}", "--target", "host", "--weight-format", weights, "--kv-format", "f32", "--context", "512", "--json"]
@@ -70,6 +72,6 @@ for weights in ("w4", "w8"):
     for category in plan["memory"]:
         want, got = plan["memory"][category], bench["memory"][category]
         report.check(f"{weights}: {category}", abs(want - got) <= max(0.03 * want, 8 << 20), f"planned {want}, measured {got}")
-mixed = gc.compiled(model, "--target", "host", "--weight-format", "*=f32,*gate_up_proj=w4g32,*experts.down_proj=w8", "--kv-format", "f32", "--context", 512)
-report.at_most("experts in w4g32 and w8, the rest in f32: mean difference of logits from f32", mean_difference(mixed), 0.4)
+mixed = gc.compiled(rounded, "--target", "host", "--weight-format", "*=f32,*gate_up_proj=w4g32,*experts.down_proj=w8", "--kv-format", "f32", "--context", 512)
+report.at_most("experts in w4g32 and w8, the rest in f32: mean difference of logits from f32", mean_difference(mixed), 0.6)
 report.finish()

@@ -26,7 +26,14 @@ std::string described(const TensorInfo &tensor) {
          shapeString(tensor.shape);
 }
 
+bool isScaleType(TensorType type) {
+  return type == TensorType::F32 || type == TensorType::BF16 || type == TensorType::F16 ||
+         type == TensorType::F8E4M3 || type == TensorType::F8E8M0;
+}
+
 Error checkGrid(const CodedTensor &tensor, const ScaleGrid &grid) {
+  if (!isScaleType(grid.type))
+    return refuse(tensor, described(*grid.tensor) + ", expected floats");
   if (grid.groups != tensor.groups())
     return refuse(tensor, described(*grid.tensor) + ", expected " + Twine(tensor.groups()) +
                               " groups of columns as the scales have");

@@ -49,15 +49,22 @@ public:
 
   // Bits of a module, and what said so.
   std::pair<unsigned, std::string> of(StringRef module) const {
+    const WidthRule *best = nullptr;
+    size_t earliest = StringRef::npos;
     for (const WidthRule &rule : rules)
-      if (rule.pattern.foundIn(module))
-        return {rule.bits, "pattern " + inQuotes(rule.pattern.text())};
-    return {usual, "num_bits"};
+      if (size_t at = rule.pattern.foundAt(module); at < earliest) {
+        best = &rule;
+        earliest = at;
+      }
+    return best ? std::pair(best->bits, "pattern " + inQuotes(best->pattern.text()))
+                : std::pair(usual, std::string("num_bits"));
   }
 
 private:
   unsigned usual = 4;
-  std::vector<WidthRule> rules; // the first that matches wins
+  // As one alternation, which is how transformers searches them: the leftmost match wins, and of
+  // two in one place the earlier rule.
+  std::vector<WidthRule> rules;
 };
 
 Error describe(CodedBuilder &builder, const MobileWidths &widths, const CodedModule &module,

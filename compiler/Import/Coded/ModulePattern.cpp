@@ -250,11 +250,11 @@ void ModulePattern::follow(uint32_t first, size_t at, size_t end, std::vector<ui
   }
 }
 
-bool ModulePattern::run(StringRef name, bool anywhere) const {
+bool ModulePattern::run(StringRef name, size_t from, bool anywhere) const {
   std::vector<uint32_t> states, next;
   std::vector<bool> seen(steps.size());
-  follow(start, 0, name.size(), states, seen);
-  for (size_t at = 0;; ++at) {
+  follow(start, from, name.size(), states, seen);
+  for (size_t at = from;; ++at) {
     for (uint32_t index : states)
       if (steps[index].kind == Kind::Match)
         return true;
@@ -271,7 +271,14 @@ bool ModulePattern::run(StringRef name, bool anywhere) const {
   }
 }
 
-bool ModulePattern::matchesStart(StringRef name) const { return run(name, false); }
-bool ModulePattern::foundIn(StringRef name) const { return run(name, true); }
+bool ModulePattern::matchesStart(StringRef name) const { return run(name, 0, false); }
+bool ModulePattern::foundIn(StringRef name) const { return run(name, 0, true); }
+
+size_t ModulePattern::foundAt(StringRef name) const {
+  for (size_t from = 0; from <= name.size(); ++from)
+    if (run(name, from, false))
+      return from;
+  return StringRef::npos;
+}
 
 } // namespace gcompile

@@ -18,6 +18,8 @@ public:
 
   bool matchesStart(llvm::StringRef name) const; // Python's re.match
   bool foundIn(llvm::StringRef name) const;      // re.search
+  // Where the leftmost match of re.search begins; npos: there is none.
+  size_t foundAt(llvm::StringRef name) const;
   llvm::StringRef text() const { return source; }
 
 private:
@@ -28,7 +30,7 @@ private:
     std::bitset<256> set;         // of Set
     uint32_t next = 0, other = 0; // other: the second way of Split
   };
-  bool run(llvm::StringRef name, bool anywhere) const;
+  bool run(llvm::StringRef name, size_t from, bool anywhere) const;
   void follow(uint32_t step, size_t at, size_t end, std::vector<uint32_t> &states,
               std::vector<bool> &seen) const;
   std::string source;

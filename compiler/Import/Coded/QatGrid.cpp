@@ -15,8 +15,8 @@ namespace gcompile {
 namespace {
 
 // Rounding of a value to bf16, and on top of it what the scale may be off as an f16.
-constexpr float bf16Rounding = 0x1p-9f, withF16Scale = 0x1p-9f + 0x1p-10f;
-constexpr int scaleSteps = 4; // f16 neighbours of the fitted scale that are tried
+constexpr float bf16Rounding = 0x1p-8f, withF16Scale = 0x1p-8f + 0x1p-10f;
+constexpr int scaleSteps = 8; // f16 neighbours of the fitted scale that are tried
 constexpr int64_t sampledRows = 16;
 
 // Codes of the values for a scale; false at the first that is further off than `tolerance` of it.

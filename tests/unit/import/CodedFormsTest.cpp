@@ -122,12 +122,13 @@ TEST(CodedForms, MlxAffine) {
   EXPECT_THAT(errorOf(raw.open(R"({"group_size":16,"bits":8})")), HasSubstr("8 bits in groups"));
 }
 
-// q[k, n] = (3k + 5n) mod 2^b, zero point n + 1 mod 2^b, 64 x 32, groups of 32, scale 1: the first
-// words are the note's, the others follow from the rule.
+// q[k, n] = (3k + 5n) mod 2^b, zero points n + 1 mod 2^b, but 1 for 0, 64 x 32, groups of 32, scale
+// 1: the first words are the note's, the others follow from the rule.
 class Gptq : public testing::TestWithParam<int> {
 protected:
   static constexpr int in = 64, out = 32;
   int bits = GetParam(), mask = (1 << bits) - 1;
+  int zeroOf(int n) const { return std::max(1, (n + 1) & mask); }
   std::vector<uint32_t> stream(const std::function<int(int)> &code, int count) const {
     std::vector<uint32_t> words(count * bits / 32);
     for (int i = 0; i < count * bits; ++i)
@@ -142,7 +143,7 @@ protected:
         codes[word * out + n] = column[word];
     }
     for (int group = 0; group < 2; ++group) {
-      auto row = stream([&](int n) { return ((n + 1) & mask) + stored & mask; }, out);
+      auto row = stream([&](int n) { return zeroOf(n) + stored; }, out);
       zeros.insert(zeros.end(), row.begin(), row.end());
     }
     RawTensors raw;
@@ -170,13 +171,8 @@ TEST_P(Gptq, BothVersions) {
                  R"(,"group_size":32,"checkpoint_format":")" + (v2 ? "gptq_v2" : "gptq") + "\"}");
     ASSERT_EQ(values.size(), size_t(in * out));
     for (int n = 0; n < out; ++n)
-      for (int k = 0; k < in; ++k) {
-        // v1 stores zero - 1 masked, so that 0 comes back as 2^b (as llama.cpp reads it).
-        int zero = (n + 1) & mask;
-        if (!v2 && zero == 0)
-          zero = mask + 1;
-        ASSERT_EQ(values[n * in + k], (3 * k + 5 * n & mask) - zero) << n << " " << k;
-      }
+      for (int k = 0; k < in; ++k)
+        ASSERT_EQ(values[n * in + k], (3 * k + 5 * n & mask) - zeroOf(n)) << n << " " << k;
   }
 }
 

@@ -42,7 +42,10 @@ TEST_P(Tools, DecodeAlike) {
     for (size_t i = 0; i < values.size(); ++i)
       worst = std::max(worst, std::abs(double(values[i]) - reference[i]) /
                                   (std::abs(double(reference[i])) + 1e-2));
-    EXPECT_LE(worst, 5e-7) << want.name;
+    // compressed-tensors unpacks its NVFP4 to bf16; the exact rule is held by a vector of the note.
+    bool rounded =
+        want.name == "nvfp4.weight" && GetParam() == llvm::StringRef("compressed-tensors");
+    EXPECT_LE(worst, rounded ? 0x1p-8 : 5e-7) << want.name;
     if (checkpoint->nativeFormat(*tensor))
       expectGridEqualsFloats(*checkpoint, *tensor);
   }
