@@ -190,6 +190,45 @@ std::optional<std::string> generationPrompt(llvm::ArrayRef<Block> blocks) {
   return std::nullopt;
 }
 
+// What the template does besides plain turns, by the statements that the released ones have.
+uint32_t features(llvm::ArrayRef<Block> blocks) {
+  uint32_t flags = 0;
+  bool declares = false, calls = false, answers = false;
+  for (const Block &block : blocks) {
+    StringRef body = block.body;
+    if (block.kind == BlockKind::Output) {
+      for (const std::string &text : literals(body)) {
+        flags |= text == "<|think|>\n" ? GC_TURN_THINKING : 0;
+        declares |= text == "<|tool>";
+        calls |= text == "<|tool_call>call:";
+      }
+      continue;
+    }
+    auto begins = [&](StringRef start, uint32_t flag) {
+      if (block.kind == BlockKind::Statement && body.starts_with(start))
+        flags |= flag;
+    };
+    answers |= body.starts_with("macro format_tool_response_block");
+    begins("macro strip_thinking", GC_TURN_STRIPS_THOUGHTS);
+    begins("if argument is none", GC_TURN_PRINTS_NULL);
+    begins("if key not in standard_keys", GC_TURN_SKIPS_KEYS);
+    begins("set continue_same_model_turn", GC_TURN_JOINS);
+    begins("set continues_into_next", GC_TURN_JOINS_LINES);
+    begins("set thinking_gate = (loop.index0 > ns_turn.last_user_idx) or (preserve_thinking and "
+           "message.get('tool_calls'))",
+           GC_TURN_THOUGHTS);
+    begins("if thinking_text and loop.index0 > ns_turn.last_user_idx and "
+           "message.get('tool_calls')",
+           GC_TURN_THOUGHTS_OF_CALLS);
+    begins("elif ns.prev_message_type == 'tool_response' and enable_thinking",
+           GC_TURN_RESULT_OPENS_THOUGHT);
+  }
+  // The order of calls, results and turns is known of templates that join model messages.
+  if (declares && calls && answers && (flags & GC_TURN_JOINS))
+    flags |= GC_TURN_TOOLS;
+  return flags;
+}
+
 // Fields are zero-terminated; what does not fit is a bug of ours, because every text is one of a
 // known few.
 template <size_t N>
@@ -263,7 +302,7 @@ ChatTemplate reduceChatTemplate(StringRef text) {
   copyText(form.model_role, "model");
   copyText(form.system_role, "system");
   form.present = 1;
-  form.trim_content = trims;
+  form.flags = (trims ? uint32_t(GC_TURN_TRIMS) : 0) | features(*blocks);
   return result;
 }
 

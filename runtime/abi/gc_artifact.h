@@ -95,8 +95,24 @@ typedef struct gc_turn_form {
                               // has it
   char user_role[16], model_role[16], system_role[16];
   uint32_t present; // 0: the checkpoint has no template that we can reduce
-  uint32_t trim_content;
+  uint32_t flags;   // GC_TURN_*
 } gc_turn_form;
+
+// What a form does besides plain turns. Thoughts, declarations, calls and results have one syntax
+// in the whole family (runtime/host/ChatRenderer.cpp); templates differ in when they print them.
+enum {
+  GC_TURN_TRIMS = 1 << 0,                 // content loses white space at both ends
+  GC_TURN_THINKING = 1 << 1,              // <|think|> in the system turn asks for thoughts
+  GC_TURN_STRIPS_THOUGHTS = 1 << 2,       // thoughts inside of old model text vanish
+  GC_TURN_TOOLS = 1 << 3,                 // declarations, calls, results
+  GC_TURN_PRINTS_NULL = 1 << 4,           // null is printed so; otherwise as None
+  GC_TURN_SKIPS_KEYS = 1 << 5,            // parameters named as schema keywords are left out
+  GC_TURN_JOINS = 1 << 6,                 // model messages in a row share one header
+  GC_TURN_JOINS_LINES = 1 << 7,           // and one turn, a line each
+  GC_TURN_THOUGHTS = 1 << 8,              // of model turns after the last user turn are printed
+  GC_TURN_THOUGHTS_OF_CALLS = 1 << 9,     // those of turns with calls alone
+  GC_TURN_RESULT_OPENS_THOUGHT = 1 << 10, // thinking goes on after a result
+};
 
 enum { GC_TABLE_NONE = 0, GC_TABLE_MEMORY = 1, GC_TABLE_STORAGE = 2 };
 

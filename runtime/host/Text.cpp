@@ -1,88 +1,9 @@
 // gc_tokenize, gc_detokenize and gc_chat_tokens: the tokenizer and the turn form behind the C API.
-#include "runtime/core/Utf8.h"
-#include "runtime/host/Model.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "runtime/host/ChatRenderer.h"
 
 using namespace gcompile::runtime;
 
 namespace {
-
-// A growing text with the ranges where special tokens count.
-class Rendering {
-public:
-  ~Rendering() {
-    free(text);
-    free(ranges);
-  }
-  void markup(const char *string) {
-    size_t length = strlen(string);
-    if (!length)
-      return;
-    // Neighbours become one range, so that a token may lie across two pieces of the form.
-    if (rangeCount && ranges[rangeCount - 1].end == used) {
-      ranges[rangeCount - 1].end += length;
-    } else {
-      auto *more = static_cast<ByteRange *>(realloc(ranges, (rangeCount + 1) * sizeof(ByteRange)));
-      if (!more) {
-        failed = true;
-        return;
-      }
-      ranges = more;
-      ranges[rangeCount++] = {used, used + length};
-    }
-    literal(string, length);
-  }
-  void literal(const char *string, size_t bytes) {
-    if (used + bytes > capacity) {
-      uint64_t wanted = (used + bytes) * 2;
-      auto *more = static_cast<char *>(realloc(text, wanted));
-      if (!more) {
-        failed = true;
-        return;
-      }
-      text = more;
-      capacity = wanted;
-    }
-    if (bytes)
-      memcpy(text + used, string, bytes);
-    used += bytes;
-  }
-
-  char *text = nullptr;
-  ByteRange *ranges = nullptr;
-  uint64_t used = 0, capacity = 0, rangeCount = 0;
-  bool failed = false;
-};
-
-// What Python's str.strip() takes away, which is what the template's trim does.
-bool isSpace(uint32_t c) {
-  return (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-         c == 0x3000;
-}
-
-void trim(const char *&text, size_t &bytes) {
-  auto *begin = reinterpret_cast<const uint8_t *>(text), *end = begin + bytes;
-  while (begin < end) {
-    Utf8 c = decodeUtf8(begin, uint64_t(end - begin));
-    if (c.bytes <= 0 || !isSpace(c.codePoint))
-      break;
-    begin += c.bytes;
-  }
-  while (begin < end) {
-    const uint8_t *last = end - 1;
-    while (last > begin && end - last < 4 && (*last & 0xC0) == 0x80)
-      --last;
-    Utf8 c = decodeUtf8(last, uint64_t(end - last));
-    if (c.bytes != end - last || !isSpace(c.codePoint))
-      break;
-    end = last;
-  }
-  text = reinterpret_cast<const char *>(begin);
-  bytes = size_t(end - begin);
-}
 
 gc_status encodeAll(const gc_model *model, const char *text, uint64_t bytes,
                     const ByteRange *markup, uint64_t markupCount, TokenSink &sink) {
@@ -157,11 +78,12 @@ size_t gc_longest_piece(const gc_model *model) {
   return model->manifest().has_tokenizer ? model->tokenizer.longestOutput() : 0;
 }
 
-gc_status gc_chat_tokens(const gc_model *model, const gc_message *messages, size_t messageCount,
-                         uint32_t flags, int32_t *tokens, size_t capacity, size_t *count) {
-  if (!model || (!messages && messageCount) || (!tokens && capacity) || !count)
-    return fail(GC_BAD_ARGUMENT,
-                "gc_chat_tokens: model, messages, tokens and count must not be null");
+namespace {
+
+gc_status render(const gc_model *model, const gc_chat *chat, Rendering &out) {
+  if (!model || !chat || (!chat->messages && chat->message_count) ||
+      (!chat->tools && chat->tools_bytes) || (chat->flags & ~uint32_t(GC_CHAT_ALL)))
+    return fail(GC_BAD_ARGUMENT, "a conversation must have a model, messages and known flags");
   gc_status status = needTokenizer(model);
   if (status != GC_OK)
     return status;
@@ -170,35 +92,38 @@ gc_status gc_chat_tokens(const gc_model *model, const gc_message *messages, size
     return fail(
         GC_NO_CHAT,
         "the model has no chat template that could be compiled: give the prompt as plain text");
+  return renderChat(form, *chat, out, threadMessage());
+}
+
+} // namespace
+
+gc_status gc_chat_tokens(const gc_model *model, const gc_chat *chat, int32_t *tokens,
+                         size_t capacity, size_t *count) {
+  if ((!tokens && capacity) || !count)
+    return fail(GC_BAD_ARGUMENT, "gc_chat_tokens: tokens and count must not be null");
   Rendering rendering;
-  if (flags & GC_CHAT_START)
-    rendering.markup(form.start);
-  if (flags & GC_CHAT_END_TURN)
-    rendering.markup(form.turn_suffix);
-  for (size_t i = 0; i < messageCount; ++i) {
-    const char *text = messages[i].text;
-    size_t bytes = messages[i].bytes;
-    if ((!text && bytes) || messages[i].role < GC_ROLE_SYSTEM || messages[i].role > GC_ROLE_MODEL)
-      return fail(GC_BAD_ARGUMENT, "gc_chat_tokens: message ", uint64_t(i),
-                  " has no text or an unknown role");
-    if (form.trim_content && bytes)
-      trim(text, bytes);
-    rendering.markup(form.role_prefix);
-    rendering.markup(messages[i].role == GC_ROLE_SYSTEM ? form.system_role
-                     : messages[i].role == GC_ROLE_USER ? form.user_role
-                                                        : form.model_role);
-    rendering.markup(form.role_suffix);
-    rendering.literal(text, bytes);
-    rendering.markup(form.turn_suffix);
-  }
-  if (flags & GC_CHAT_GENERATE)
-    rendering.markup(form.generation_prompt);
-  if (rendering.failed)
-    return fail(GC_NO_MEMORY, "no memory to render a conversation");
+  gc_status status = render(model, chat, rendering);
+  if (status != GC_OK)
+    return status;
   TokenSink sink{tokens, capacity};
   status = encodeAll(model, rendering.text, rendering.used, rendering.ranges, rendering.rangeCount,
                      sink);
   if (status == GC_OK)
     *count = sink.count;
   return status;
+}
+
+gc_status gc_chat_text(const gc_model *model, const gc_chat *chat, char *text, size_t capacity,
+                       size_t *bytes) {
+  if ((!text && capacity) || !bytes)
+    return fail(GC_BAD_ARGUMENT, "gc_chat_text: text and bytes must not be null");
+  Rendering rendering;
+  gc_status status = render(model, chat, rendering);
+  if (status != GC_OK)
+    return status;
+  size_t written = rendering.used < capacity ? rendering.used : capacity;
+  if (written)
+    memcpy(text, rendering.text, written);
+  *bytes = rendering.used;
+  return GC_OK;
 }

@@ -12,6 +12,10 @@ enum class Option {
   Tokens,
   Chat,
   System,
+  Think,
+  Tools,
+  Messages,
+  Render,
   Limit,
   Temperature,
   TopK,
@@ -49,6 +53,10 @@ constexpr Known known[] = {
     {"--tokens", Option::Tokens, Takes::Value},
     {"--chat", Option::Chat, Takes::Nothing},
     {"--system", Option::System, Takes::Value},
+    {"--think", Option::Think, Takes::Nothing},
+    {"--tools", Option::Tools, Takes::Value},
+    {"--messages", Option::Messages, Takes::Value},
+    {"--render", Option::Render, Takes::Nothing},
     {"-n", Option::Limit, Takes::Value},
     {"--temperature", Option::Temperature, Takes::Value},
     {"--top-k", Option::TopK, Takes::Value},
@@ -142,6 +150,19 @@ public:
     case Option::System:
       a.system = value;
       return ExitDone;
+    case Option::Think:
+      a.think = 1;
+      return ExitDone;
+    case Option::Tools:
+      a.tools = value;
+      return ExitDone;
+    case Option::Messages:
+      a.messages = value;
+      a.chat = 1;
+      return ExitDone;
+    case Option::Render:
+      a.render = 1;
+      return ExitDone;
     case Option::Temperature:
       a.hasTemperature = 1;
       return parseReal(value, 0, 1e6, a.temperature)
@@ -208,11 +229,16 @@ public:
   ExitCode check() {
     if (!a.file)
       return refuse("no .gpk file is named");
-    int prompts = (a.prompt != nullptr) + (a.promptFile != nullptr) + a.hasTokens;
+    int prompts =
+        (a.prompt != nullptr) + (a.promptFile != nullptr) + a.hasTokens + (a.messages != nullptr);
     if (prompts > 1)
-      return refuse("-p, -f and --tokens are three ways to give the prompt: use one");
-    if (a.system && !a.chat)
-      return refuse("--system needs --chat");
+      return refuse("-p, -f, --messages and --tokens are ways to give the prompt: use one");
+    if (a.system && (!a.chat || a.messages))
+      return refuse("--system needs --chat, and --messages has its own");
+    if ((a.think || a.tools || a.render) && !a.chat)
+      return refuse("--think, --tools and --render need --chat or --messages");
+    if ((a.tools || a.render) && !prompts)
+      return refuse("--tools and --render need a prompt: -p, -f or --messages");
     if (a.chat && a.hasTokens)
       return refuse("--chat makes the prompt from text: --tokens cannot be used with it");
     if (a.mode != Mode::Perplexity && (windowGiven || scoreGiven))
@@ -317,6 +343,12 @@ void printHelp() {
       "ends);\n"
       "                       with -p or -f: one question, one answer\n"
       "  --system TEXT        instructions that stand before the conversation\n"
+      "  --messages FILE      answer a whole conversation: a JSON array of messages, or an object "
+      "with \"messages\"\n"
+      "                       and \"tools\" (docs/chat.md)\n"
+      "  --tools FILE         functions that the model may call, as a JSON array\n"
+      "  --think              ask for thoughts before the answer\n"
+      "  --render             print the prompt as text and stop\n"
       "\n"
       "generation\n"
       "  -n N                 at most N tokens (default 256; with --chat up to the end of the "

@@ -33,6 +33,9 @@ struct Arguments {
   int hasTokens = 0;
   int chat = 0;
   const char *system = nullptr;
+  const char *tools = nullptr;    // --tools: a file
+  const char *messages = nullptr; // --messages: a file with a whole conversation; a prompt, too
+  int think = 0, render = 0;
   const char *textFile = nullptr; // of --perplexity and --tokenize
   int64_t limit = -1;             // -n; -1: not given
   // sampling: not given means what the checkpoint says

@@ -1,4 +1,5 @@
 // Generation: a prompt and what follows it, at once or as a conversation on the terminal.
+#include "runtime/tools/Messages.h"
 #include "runtime/tools/Run.h"
 
 #include <unistd.h>
@@ -182,7 +183,8 @@ ExitCode runConversation(Run &run) {
   const Arguments &a = run.arguments;
   if (!run.info.has_chat) {
     size_t unused;
-    return report(gc_chat_tokens(run.model, nullptr, 0, 0, nullptr, 0, &unused));
+    gc_chat nothing = {};
+    return report(gc_chat_tokens(run.model, &nothing, nullptr, 0, &unused));
   }
   ExitCode code = createSession(run);
   if (code != ExitDone)
@@ -214,16 +216,19 @@ ExitCode runConversation(Run &run) {
       gc_session_reset(run.session);
       continue;
     }
-    gc_message messages[2];
+    gc_message messages[2] = {};
     auto render = [&] {
       size_t count = 0;
       bool begins = gc_position(run.session) == 0;
       if (begins && a.system)
-        messages[count++] = {GC_ROLE_SYSTEM, a.system, strlen(a.system)};
-      messages[count++] = {GC_ROLE_USER, line, size_t(length)};
-      return chatTokens(run.model, messages, count,
-                        uint32_t(begins ? GC_CHAT_START : GC_CHAT_END_TURN) | GC_CHAT_GENERATE,
-                        prompt);
+        messages[count++] = message(GC_ROLE_SYSTEM, a.system, strlen(a.system));
+      messages[count++] = message(GC_ROLE_USER, line, size_t(length));
+      gc_chat chat = {};
+      chat.messages = messages;
+      chat.message_count = count;
+      chat.flags = uint32_t(begins ? GC_CHAT_START : GC_CHAT_END_TURN) | GC_CHAT_GENERATE |
+                   (a.think ? uint32_t(GC_CHAT_THINK) : 0);
+      return chatTokens(run.model, chat, prompt);
     };
     gc_status status = render();
     size_t room = size_t(run.info.context - gc_position(run.session));

@@ -1,5 +1,7 @@
 #include "runtime/tools/Run.h"
 
+#include "runtime/tools/Messages.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
@@ -60,14 +62,22 @@ gc_status tokenize(const gc_model *model, const char *text, size_t bytes, uint32
   return status;
 }
 
-gc_status chatTokens(const gc_model *model, const gc_message *messages, size_t messageCount,
-                     uint32_t flags, List<int32_t> &tokens) {
+gc_status chatTokens(const gc_model *model, const gc_chat &chat, List<int32_t> &tokens) {
   size_t count = 0;
-  gc_status status = gc_chat_tokens(model, messages, messageCount, flags, nullptr, 0, &count);
+  gc_status status = gc_chat_tokens(model, &chat, nullptr, 0, &count);
   if (status != GC_OK)
     return status;
   tokens.resize(count);
-  return gc_chat_tokens(model, messages, messageCount, flags, tokens.data(), count, &count);
+  return gc_chat_tokens(model, &chat, tokens.data(), count, &count);
+}
+
+ExitCode promptText(const Arguments &a, List<char> &text) {
+  if (a.promptFile)
+    return readText(a.promptFile, text);
+  if (strcmp(a.prompt, "-") == 0)
+    return readText("-", text);
+  text.append(a.prompt, strlen(a.prompt));
+  return ExitDone;
 }
 
 ExitCode promptTokens(const Run &run, List<int32_t> &tokens) {
@@ -76,25 +86,18 @@ ExitCode promptTokens(const Run &run, List<int32_t> &tokens) {
     tokens.append(a.tokens.data(), a.tokens.count());
     return ExitDone;
   }
-  List<char> text;
-  ExitCode code = ExitDone;
-  if (a.promptFile)
-    code = readText(a.promptFile, text);
-  else if (strcmp(a.prompt, "-") == 0)
-    code = readText("-", text);
-  else
-    text.append(a.prompt, strlen(a.prompt));
-  if (code != ExitDone)
-    return code;
   gc_status status;
   if (a.chat) {
-    gc_message messages[2];
-    size_t count = 0;
-    if (a.system)
-      messages[count++] = {GC_ROLE_SYSTEM, a.system, strlen(a.system)};
-    messages[count++] = {GC_ROLE_USER, text.data(), text.count()};
-    status = chatTokens(run.model, messages, count, GC_CHAT_START | GC_CHAT_GENERATE, tokens);
+    Conversation conversation;
+    ExitCode code = conversation.read(a);
+    if (code != ExitDone)
+      return code;
+    status = chatTokens(run.model, conversation.chat, tokens);
   } else {
+    List<char> text;
+    ExitCode code = promptText(a, text);
+    if (code != ExitDone)
+      return code;
     status = tokenize(run.model, text.data(), text.count(), GC_TEXT_SPECIALS | GC_TEXT_BOS, tokens);
   }
   if (status != GC_OK)

@@ -35,8 +35,9 @@ ExitCode readText(const char *path, List<char> &text);
 // gc_tokenize and gc_chat_tokens into a list.
 gc_status tokenize(const gc_model *model, const char *text, size_t bytes, uint32_t flags,
                    List<int32_t> &tokens);
-gc_status chatTokens(const gc_model *model, const gc_message *messages, size_t count,
-                     uint32_t flags, List<int32_t> &tokens);
+gc_status chatTokens(const gc_model *model, const gc_chat &chat, List<int32_t> &tokens);
+// What -p or -f gives.
+ExitCode promptText(const Arguments &arguments, List<char> &text);
 // The prompt that the arguments ask for.
 ExitCode promptTokens(const Run &run, List<int32_t> &tokens);
 
@@ -48,6 +49,7 @@ void clearInterrupt();
 ExitCode createSession(Run &run);
 
 ExitCode runGenerate(Run &run);
+ExitCode runRender(Run &run);
 ExitCode runConversation(Run &run);
 ExitCode runPerplexity(Run &run);
 ExitCode runTokenize(Run &run);

@@ -20,7 +20,7 @@ ExitCode verify(const Arguments &arguments) {
 ExitCode dispatch(Run &run) {
   switch (run.arguments.mode) {
   case Mode::Generate:
-    return runGenerate(run);
+    return run.arguments.render ? runRender(run) : runGenerate(run);
   case Mode::Conversation:
     return runConversation(run);
   case Mode::Perplexity:

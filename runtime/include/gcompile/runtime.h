@@ -112,23 +112,57 @@ gc_status gc_detokenize(const gc_model *model, gc_text_state *state, int32_t tok
                         char *out, size_t capacity, size_t *bytes);
 size_t gc_longest_piece(const gc_model *model); /* capacity that any one token needs */
 
-typedef enum gc_role { GC_ROLE_SYSTEM = 0, GC_ROLE_USER = 1, GC_ROLE_MODEL = 2 } gc_role;
+typedef enum gc_role {
+  GC_ROLE_SYSTEM = 0,
+  GC_ROLE_USER = 1,
+  GC_ROLE_MODEL = 2,
+  GC_ROLE_TOOL = 3, /* the result of a call: follows the model's message that has it */
+} gc_role;
+
+/* Special tokens are not recognised in what a message says: it cannot end its own turn. */
 typedef struct gc_message {
   gc_role role;
-  const char *text; /* special tokens are not recognised in it: it cannot end its own turn */
+  const char *text;
   size_t bytes;
+  /* Of the model, or null: what it thought, and a JSON array of its calls, each
+   * {"name": …, "arguments": {…}} or {"function": {the same}}. */
+  const char *thought;
+  size_t thought_bytes;
+  const char *calls;
+  size_t calls_bytes;
+  /* Of a tool: its name (null: "unknown"); text_is_json 1: the text is a JSON value, 0: it is a
+   * string. */
+  const char *name;
+  size_t name_bytes;
+  int32_t text_is_json;
 } gc_message;
 
 enum {
-  GC_CHAT_START = 1,    /* begin with <bos> */
-  GC_CHAT_END_TURN = 2, /* first end the model's turn that stands open in the session */
-  GC_CHAT_GENERATE = 4, /* end with the model's turn opened */
+  GC_CHAT_START = 1,              /* begin with <bos> and the system turn */
+  GC_CHAT_END_TURN = 2,           /* first end the model's turn that stands open in the session */
+  GC_CHAT_GENERATE = 4,           /* end with the model's turn opened */
+  GC_CHAT_THINK = 8,              /* ask for thoughts before the answer */
+  GC_CHAT_PRESERVE_THOUGHTS = 16, /* keep those of earlier turns with calls */
+  GC_CHAT_ALL = 31,
 };
 
-/* The tokens of a conversation, or of the next part of one, in the model's own form. Counts as
- * gc_tokenize does. */
-gc_status gc_chat_tokens(const gc_model *model, const gc_message *messages, size_t message_count,
-                         uint32_t flags, int32_t *tokens, size_t capacity, size_t *count);
+typedef struct gc_chat {
+  const gc_message *messages;
+  size_t message_count;
+  const char *tools; /* JSON array of declarations, each {"function": {"name": …, "description": …,
+                        "parameters": JSON schema}} or the function itself; null: none */
+  size_t tools_bytes;
+  uint32_t flags; /* GC_CHAT_* */
+} gc_chat;
+
+/* The tokens of a conversation, or of the next part of one, in the model's own form, as its
+ * template prints it. Counts as gc_tokenize does. */
+gc_status gc_chat_tokens(const gc_model *model, const gc_chat *chat, int32_t *tokens,
+                         size_t capacity, size_t *count);
+/* The same as text: writes at most `capacity` bytes to `text` (may be null when capacity is 0) and
+ * the number there are to `bytes`. */
+gc_status gc_chat_text(const gc_model *model, const gc_chat *chat, char *text, size_t capacity,
+                       size_t *bytes);
 
 /* ---- sessions ---- */
 

@@ -66,7 +66,7 @@ void expectGemma(const ChatTemplate &reduced, const char *prompt) {
   EXPECT_EQ(reduced.note, "");
   const gc_turn_form &form = reduced.form;
   EXPECT_EQ(form.present, 1u);
-  EXPECT_EQ(form.trim_content, 1u);
+  EXPECT_EQ(form.flags & GC_TURN_TRIMS, uint32_t(GC_TURN_TRIMS));
   EXPECT_STREQ(form.start, "<bos>");
   EXPECT_STREQ(form.role_prefix, "<|turn>");
   EXPECT_STREQ(form.role_suffix, "\n");
@@ -86,11 +86,41 @@ TEST(ChatTemplate, RecognisesGemmasOwn) {
               "<|turn>model\n<|channel>thought\n<channel|>");
 }
 
+TEST(ChatTemplate, FindsWhatTheFormDoesBesidesTurns) {
+  auto flags = [](const std::string &statements) {
+    std::string text = R"({%- macro strip_thinking(text) -%}{%- endmacro -%}
+{%- macro format_tool_response_block(name, response) -%}{%- endmacro -%}
+{%- macro one(argument) -%}{%- if argument is string -%}{%- endif -%}{%- endmacro -%}
+{%- macro declared() -%}{{- '<|tool>' -}}{{- '<tool|>' -}}{%- endmacro -%}
+)" + statements + released(largeTail);
+    ChatTemplate reduced = reduceChatTemplate(text);
+    EXPECT_EQ(reduced.note, "");
+    return reduced.form.flags;
+  };
+  uint32_t always =
+      GC_TURN_TRIMS | GC_TURN_THINKING | GC_TURN_STRIPS_THOUGHTS | GC_TURN_RESULT_OPENS_THOUGHT;
+  EXPECT_EQ(flags(""), always); // the order of calls and turns is not known: no tools
+  EXPECT_EQ(flags("{%- set continue_same_model_turn = (role == 'model') -%}"),
+            always | GC_TURN_JOINS | GC_TURN_TOOLS);
+  EXPECT_EQ(flags("{%- set continues_into_next = (role == 'model') -%}"),
+            always | GC_TURN_JOINS_LINES);
+  EXPECT_EQ(flags("{%- if argument is none -%}{{- 'null' -}}{%- endif -%}"),
+            always | GC_TURN_PRINTS_NULL);
+  EXPECT_EQ(flags("{%- if key not in standard_keys -%}{%- endif -%}"), always | GC_TURN_SKIPS_KEYS);
+  EXPECT_EQ(flags("{%- set thinking_gate = (loop.index0 > ns_turn.last_user_idx) or "
+                  "(preserve_thinking and message.get('tool_calls')) -%}"),
+            always | GC_TURN_THOUGHTS);
+  EXPECT_EQ(flags("{%- if thinking_text and loop.index0 > ns_turn.last_user_idx and "
+                  "message.get('tool_calls') -%}{%- endif -%}"),
+            always | GC_TURN_THOUGHTS_OF_CALLS);
+  EXPECT_EQ(reduceChatTemplate(tinyTemplate()).form.flags, uint32_t(GC_TURN_TRIMS));
+}
+
 TEST(ChatTemplate, ContentThatIsNotTrimmedStaysSo) {
   std::string text = released(mobileTail);
   ChatTemplate reduced = reduceChatTemplate(replaced(text, " | trim", ""));
   EXPECT_EQ(reduced.form.present, 1u);
-  EXPECT_EQ(reduced.form.trim_content, 0u);
+  EXPECT_EQ(reduced.form.flags & GC_TURN_TRIMS, 0u);
 }
 
 TEST(ChatTemplate, SaysWhyNot) {

@@ -6,14 +6,15 @@ static int answer(const char *path, const char *question, size_t bytes) {
   gc_session *session = NULL;
   int32_t tokens[256];
   size_t count = 0;
-  gc_message message = {GC_ROLE_USER, question, bytes};
+  gc_message message = {.role = GC_ROLE_USER, .text = question, .bytes = bytes};
+  gc_chat chat = {
+      .messages = &message, .message_count = 1, .flags = GC_CHAT_START | GC_CHAT_GENERATE};
   gc_sampling sampling;
   gc_status status = gc_open(path, NULL, &model);
   if (status == GC_OK)
     status = gc_session_create(model, NULL, &session);
   if (status == GC_OK)
-    status =
-        gc_chat_tokens(model, &message, 1, GC_CHAT_START | GC_CHAT_GENERATE, tokens, 256, &count);
+    status = gc_chat_tokens(model, &chat, tokens, 256, &count);
   if (status == GC_OK && count <= 256)
     status = gc_prefill(session, tokens, count);
   if (status == GC_OK) {

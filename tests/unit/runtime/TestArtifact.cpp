@@ -124,7 +124,7 @@ TestArtifact fakeModel(const FakeModelOptions &options) {
     m.has_tokenizer = 1;
     artifact.sections.push_back({GC_SECTION_TOKENIZER, tinyTokenizerSection()});
     m.turns.present = 1;
-    m.turns.trim_content = 1;
+    m.turns.flags = GC_TURN_TRIMS;
     strcpy(m.turns.start, "<bos>");
     strcpy(m.turns.role_prefix, "<|turn>");
     strcpy(m.turns.role_suffix, "\n");
