@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tokenizer-bench and the reference library on the same texts, one after the other: equal tokens, MB/s of processor time on one core.
 
-    python3 tests/benchmarks/tokenizer_peer.py BUILD/tests/bin/tokenizer-bench tokenizer.json TEXT…        (PyPI: tokenizers)
+    python3 tests/benchmarks/tokenizer_peer.py BUILD/bin/tokenizer-bench tokenizer.json TEXT…        (PyPI: tokenizers)
 
 TEXT is UTF-8. With a .gguf file in place of tokenizer.json (PyPI: gguf) its tokenizer is written as one first; the vocabulary of real size is
 models/ggml-vocab-gemma-4.gguf inside the source package of PyPI's llama-cpp-python. If FILE.inp and FILE.out lie beside it, its vectors are checked too.
