@@ -4,6 +4,7 @@
 // fixed here.
 #pragma once
 
+#include "ir/Format/Format.h"
 #include "tests/conformance/KernelCases.h"
 
 namespace gcompile::test {
