@@ -21,6 +21,25 @@ static llvm::Error checkReaders(const CompilerInvocation &invocation) {
   return llvm::Error::success();
 }
 
+// An export writes a plan that exists, with the weights of a checkpoint.
+static llvm::Error checkExport(const CompilerInvocation &invocation) {
+  if (invocation.command != Command::Export) {
+    if (!invocation.exportFormat.empty())
+      return refuse("--format is for 'export'");
+    return llvm::Error::success();
+  }
+  for (llvm::StringRef flag : {"--target", "--budget", "--context", "--modalities", "--tables",
+                               "--objective", "--min-decode", "--weight-format", "--kv-format",
+                               "--plan", "--emit", "--calibration", "--sensitivity"})
+    if (invocation.wasGiven(flag))
+      return refuse("'export' takes no " + flag + ": the plan has decided (gcompile plan does)");
+  if (invocation.exportFormat.empty())
+    return refuse("'export' needs --format gguf");
+  if (invocation.model.empty())
+    return refuse("'export' needs --model PATH: the checkpoint whose weights are written");
+  return llvm::Error::success();
+}
+
 static llvm::Error checkOutputs(const CompilerInvocation &invocation) {
   bool reports =
       llvm::is_contained({Command::Compile, Command::Plan, Command::Inspect}, invocation.command);
@@ -81,6 +100,8 @@ llvm::Error checkFlags(const CompilerInvocation &invocation) {
     return refuse("'" + commandName(invocation.command) +
                   "' takes no --remeasure: it uses nothing that is kept");
   if (llvm::Error error = checkReaders(invocation))
+    return error;
+  if (llvm::Error error = checkExport(invocation))
     return error;
   if (llvm::Error error = checkQuality(invocation))
     return error;

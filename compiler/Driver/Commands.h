@@ -23,6 +23,7 @@ ExitCode runVerify(const CommandContext &context);
 ExitCode runWhy(const CommandContext &context);
 ExitCode runCalibrate(const CommandContext &context);
 ExitCode runPareto(const CommandContext &context);
+ExitCode runExport(const CommandContext &context);
 
 // The code of a target that did not load: a name that does not exist is a bad flag, a profile that
 // exists and is broken is bad input.

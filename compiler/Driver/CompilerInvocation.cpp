@@ -52,7 +52,8 @@ static const CommandInfo commands[] = {
      "the front: the best that each number of bytes buys, with its speed", 0, 0},
     {Command::Calibrate, "calibrate", "[-o FILE.textproto]",
      "measure this machine, in under a minute", 0, 0},
-    {Command::Export, "export", "FILE", "write another format (comes later)", 0, 1},
+    {Command::Export, "export", "PLAN|FILE.gpk --model PATH --format gguf [-o FILE]",
+     "a plan's mix of formats as a file for llama.cpp", 1, 1},
 };
 
 static llvm::Error bad(llvm::StringRef flag, llvm::StringRef value, const llvm::Twine &wanted) {
@@ -274,6 +275,13 @@ static const std::vector<Flag> &flags() {
        on(&CompilerInvocation::remeasure)},
       {"--text", "FILE", "verify: text to measure the KL to --model on",
        text(&CompilerInvocation::text, "--text")},
+      {"--format", "gguf", "export: the kind of file",
+       [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
+         if (value != "gguf")
+           return bad("--format", value, "gguf");
+         invocation.exportFormat = value.str();
+         return llvm::Error::success();
+       }},
       {"--jobs", "N", "threads of the compiler (default: one a core)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
          return integer("--jobs", value, 1, 1024, invocation.jobs);
@@ -427,6 +435,7 @@ std::string helpText(std::optional<Command> command) {
          "  gcompile --model gemma-4-E2B-it-Q4_K_M.gguf --target host --budget 2GB\n"
          "  gcompile inspect gemma-4-E2B-it-Q4_K_M.gguf\n"
          "  gcompile why plan.textproto layers.3.mlp.down_proj.weight\n"
+         "  gcompile export plan.textproto --model ./gemma-4-E2B-it --format gguf -o gemma.gguf\n"
          "  gcompile targets pixel9\n"
          "  gcompile calibrate -o desk.textproto && gcompile plan --target desk.textproto\n"
          "\nexit codes: 0 done, 1 bad input, 2 bad flags, 3 nothing fits, 4 a bug of gcompile\n";

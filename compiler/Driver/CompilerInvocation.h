@@ -57,6 +57,7 @@ struct CompilerInvocation {
   std::vector<FormatRule> weightFormats;
   std::optional<KvFormat> localKv, globalKv;
   std::string calibration, imatrix, planFile, report;
+  std::string exportFormat;
   std::string text;                        // verify: what the KL is measured on
   std::optional<QualityBasis> sensitivity; // absent: the deepest that the other flags allow
   EmitKind emit = EmitKind::Artifact;

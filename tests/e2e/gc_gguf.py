@@ -185,10 +185,8 @@ DECODERS = {0: (1, 4, lambda b: struct.unpack("<f", b)), 1: (1, 2, lambda b: str
             12: (256, 144, lambda b: _k(b, 0, 16)), 13: (256, 176, lambda b: _k(b, 16, 48)), 14: (256, 210, _q6_k)}
 
 
-def read_tensors(path):
-    """{GGUF name: (shape with the slowest first, values)} of a file with the types above."""
-    with open(path, "rb") as file:
-        data = file.read()
+def read_infos(data):
+    """[(GGUF name, shape with the slowest first, type number, offset in the file)] of a file's bytes."""
     at = 24
     count, keys = struct.unpack_from("<qq", data, 8)
     sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -223,15 +221,23 @@ def read_tensors(path):
         kind, offset = struct.unpack_from("<iQ", data, at + 4 + 8 * rank)
         at += 16 + 8 * rank
         infos.append((name, shape, kind, offset))
-    start, tensors = -(-at // 32) * 32, {}
-    for name, shape, kind, offset in infos:
+    start = -(-at // 32) * 32
+    return [(name, shape, kind, start + offset) for name, shape, kind, offset in infos]
+
+
+def read_tensors(path):
+    """{GGUF name: (shape with the slowest first, values)} of a file with the types above."""
+    with open(path, "rb") as file:
+        data = file.read()
+    tensors = {}
+    for name, shape, kind, start in read_infos(data):
         values, size, decode = DECODERS[kind]
         total = 1
         for extent in shape:
             total *= extent
         out = array.array("f")
         for block in range(total // values):
-            begin = start + offset + block * size
+            begin = start + block * size
             out.extend(decode(data[begin:begin + size]))
         tensors[name] = (shape, out)
     return tensors
