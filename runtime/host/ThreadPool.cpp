@@ -106,9 +106,11 @@ void ThreadPool::work() {
         sleepOn(&epochWord, seen);
       __atomic_fetch_sub(&sleepers, 1, __ATOMIC_SEQ_CST);
     }
+    // In this order: stop() raises the flag before the epoch, so that a worker that takes up an
+    // earlier job late and reads the epoch of the stop here also reads the flag.
+    seen = load(epochWord);
     if (load(stopping))
       return;
-    seen = load(epochWord);
     takeChunks(seen);
   }
 }

@@ -49,6 +49,16 @@ TEST(ThreadPool, SurvivesManySmallJobs) {
   }
 }
 
+// A worker that is only now taking up the last job must still see that the pool stops.
+TEST(ThreadPool, StopsRightAfterAJob) {
+  for (int round = 0; round < 3000; ++round) {
+    ThreadPool pool;
+    pool.start(4);
+    Marks marks(2);
+    pool.parallelFor(Marks::mark, &marks, 2);
+  }
+}
+
 TEST(ThreadPool, WakesWorkersThatSleep) {
   ThreadPool pool;
   pool.start(3);
