@@ -1,5 +1,6 @@
 #include "compiler/Codegen/BuildArtifact.h"
 #include "compiler/Artifact/ArtifactWriter.h"
+#include "compiler/Support/InternalError.h"
 #include <cmath>
 #include <cstring>
 
@@ -151,9 +152,8 @@ llvm::Expected<PackItem> packItem(const PlacedWeight &weight,
   if (!bytes)
     return bytes.takeError();
   if ((int64_t)*bytes != weight.bytes)
-    return llvm::createStringError("tensor '" + weight.source + "' packs to " +
-                                   llvm::Twine(*bytes) + " bytes, code expects " +
-                                   llvm::Twine(weight.bytes) + " (a bug)");
+    return internalError("tensor '" + weight.source + "' packs to " + llvm::Twine(*bytes) +
+                         " bytes, code expects " + llvm::Twine(weight.bytes));
   return item;
 }
 

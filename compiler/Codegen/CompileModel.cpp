@@ -1,5 +1,6 @@
 #include "compiler/Codegen/CompileModel.h"
 #include "compiler/Codegen/BuildGemmaModule.h"
+#include "compiler/Support/InternalError.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -41,7 +42,8 @@ llvm::Error run(PassManager &manager, ModuleOp module, StringRef what) {
   });
   if (succeeded(manager.run(module)))
     return llvm::Error::success();
-  return llvm::createStringError(what + " failed: " + (text.empty() ? "no diagnostic" : text));
+  // The module was built by gcompile from a checkpoint and a plan that were checked.
+  return internalError(what + " failed: " + (text.empty() ? "no diagnostic" : text));
 }
 
 PlanDecisions decisionsOf(const Plan &plan) {
@@ -156,7 +158,7 @@ llvm::Expected<VariantModule> lowerForVariant(const LoweredModel &model, Backend
   result.module =
       parseSourceString<ModuleOp>(print(*model.module), ParserConfig(result.context.get()));
   if (!result.module)
-    return llvm::createStringError("the lowered module does not read back (a bug)");
+    return internalError("the lowered module does not read back");
   PassManager manager(result.context.get());
   buildCodegenPipeline(manager, target);
   if (llvm::Error error =

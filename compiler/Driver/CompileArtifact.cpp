@@ -3,6 +3,7 @@
 #include "compiler/Artifact/TokenizerSection.h"
 #include "compiler/Driver/provenance.pb.h"
 #include "compiler/Plan/PlanText.h"
+#include "compiler/Support/InternalError.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/xxhash.h"
@@ -50,20 +51,30 @@ llvm::Expected<CompiledModel> compilePlan(const ModelConfig &config, const Plan 
   if (!lowered)
     return lowered.takeError();
   std::vector<std::optional<CompiledVariant>> variants(names->size());
-  std::vector<std::string> faults(names->size());
+  std::vector<llvm::Error> faults;
+  for (size_t i = 0; i < names->size(); ++i)
+    faults.push_back(llvm::Error::success());
   inParallel(jobs, names->size(), [&](size_t i) {
+    llvm::consumeError(std::move(faults[i]));
     llvm::Expected<CompiledVariant> variant = emitVariant(*lowered, (*names)[i]);
+    faults[i] = variant ? llvm::Error::success() : variant.takeError();
     if (variant)
       variants[i] = std::move(*variant);
-    else
-      faults[i] = llvm::toString(variant.takeError());
   });
   CompiledModel result;
+  llvm::Error fault = llvm::Error::success(); // of several the first in order is told
   for (size_t i = 0; i < names->size(); ++i) {
-    if (!variants[i])
-      return llvm::createStringError((*names)[i] + ": " + faults[i]);
-    result.variants.push_back(std::move(*variants[i]));
+    if (!faults[i]) {
+      result.variants.push_back(std::move(*variants[i]));
+      continue;
+    }
+    if (fault)
+      llvm::consumeError(std::move(faults[i]));
+    else
+      fault = withContext((*names)[i], std::move(faults[i]));
   }
+  if (fault)
+    return std::move(fault);
   int64_t code = codeBytes(result.variants);
   result.account = exactAccount(plan, *lowered, code);
   result.exact.prefillChunk = plan.prefillChunk;

@@ -56,6 +56,9 @@ static std::vector<std::string> notesOf(const Run &run) {
         "'" + model +
         "' is planned from its shapes alone: to compile it, fetch the checkpoint google/" + model +
         " and give its folder to --model, or use --weights synthetic:1");
+  if (run.context.invocation.tables != TableChoice::Auto &&
+      run.candidate.shape.perLayerVocabulary == 0)
+    notes.push_back("--tables changes nothing: '" + model + "' has no per-layer table");
   if (run.context.invocation.syntheticSeed)
     notes.push_back(
         "the weights are generated: bytes and speeds hold, the expected KL says nothing "

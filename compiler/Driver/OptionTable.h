@@ -34,10 +34,6 @@ std::vector<ProgramChoice> programChoices(const PlanRequest &request, int64_t co
 // The budget from which on a choice's comfort is small beside it; the last choice needs no comfort.
 int64_t comfortableBudget(const PricedModel &priced);
 
-// The plan that a solution stands for, with account and predictions; who solved it is left open.
-Plan writePlan(const PlanRequest &request, const ProgramChoice &choice, const MemoryAccount &fixed,
-               const PlanProblem &problem, const PlanSolution &solution);
-
 // Formats that the PLE table can take; others fall to the nearest that can.
 WeightFormat rowTableFormat(WeightFormat format);
 

@@ -1,5 +1,6 @@
 // Messages and output files.
 #include "compiler/Driver/Commands.h"
+#include "compiler/Support/InternalError.h"
 #include "compiler/Support/KeptFile.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -22,13 +23,9 @@ ExitCode failWith(ExitCode code, const std::string &message) {
 }
 
 ExitCode failWith(ExitCode code, llvm::Error error) {
-  std::string message = llvm::toString(std::move(error));
-  // What only a fault of ours can cause says so.
-  if (llvm::StringRef(message).contains("(a bug)") ||
-      llvm::StringRef(message).contains("lowering to kernels failed") ||
-      llvm::StringRef(message).contains(" failed: 'kernel."))
+  if (error.isA<InternalError>())
     code = ExitCode::OurBug;
-  return failWith(code, message);
+  return failWith(code, llvm::toString(std::move(error)));
 }
 
 void printJson(llvm::json::Object object) {

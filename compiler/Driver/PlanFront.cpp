@@ -1,7 +1,7 @@
 #include "compiler/Driver/PlanFront.h"
 
 #include "compiler/Driver/EncoderPhases.h"
-#include "compiler/Driver/OptionTable.h"
+#include "compiler/Driver/PlanWriter.h"
 #include "compiler/Driver/PlanningModule.h"
 #include "passes/Planning/ParetoFront.h"
 

@@ -36,6 +36,8 @@ struct PlanRequest {
   int64_t tokenizerBytes = 0; // of its section in the artifact; 0: none
   // What formats cost this model; null: priors, which know its shapes alone.
   std::shared_ptr<const QualityModel> quality;
+  // Basis and link of a plan file whose losses replace those of `quality`; null: none.
+  const Predictions *keptQuality = nullptr;
   std::optional<ExactSizes> exact;
 };
 

@@ -17,13 +17,17 @@ static std::vector<ReportFrontPoint> frontOf(const Plan &plan) {
     llvm::consumeError(priced.takeError());
     return {};
   }
-  // Losses add up; the plan says which expected KL its own sum stands for.
+  // Losses add up; the plan's link says which expected KL a sum stands for. Files of before it was
+  // kept have the plan's own sum alone.
   double loss = evaluate(priced->problem, priced->solution).loss;
   double klPerLoss = loss > 0 ? plan.predicted.kl / loss : 1;
+  auto klOf = [&](double sum) {
+    return plan.predicted.klLink ? plan.predicted.klLink->kl(sum) : sum * klPerLoss;
+  };
   std::vector<ReportFrontPoint> points;
   // The objective also weighs time and storage; a line of quality keeps what improves quality.
   for (const FrontPoint &point : solveFront(priced->problem, {.points = frontPoints})) {
-    double kl = point.cost.loss * klPerLoss;
+    double kl = klOf(point.cost.loss);
     if (points.empty() || kl < points.back().kl)
       points.push_back({point.cost.bytes, kl, point.cost.seconds});
   }

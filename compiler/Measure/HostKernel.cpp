@@ -1,4 +1,5 @@
 #include "compiler/Measure/HostKernel.h"
+#include "compiler/Support/InternalError.h"
 
 #include "mlir/Parser/Parser.h"
 #include "passes/Passes.h"
@@ -31,12 +32,12 @@ static llvm::Expected<CodeImage> emit(llvm::StringRef source, llvm::StringRef va
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   auto module = mlir::parseSourceString<mlir::ModuleOp>(source, &context);
   if (!module)
-    return llvm::createStringError("the kernel to measure does not parse (a bug)");
+    return internalError("the kernel to measure does not parse");
   (*module)->setAttr(kernel::targetAttrName, targetAttr(&context, *found->variant));
   mlir::PassManager passes(&context);
   found->backend->addKernelLowering(passes);
   if (failed(passes.run(*module)))
-    return llvm::createStringError("the kernel to measure cannot be lowered (a bug)");
+    return internalError("the kernel to measure cannot be lowered");
   return found->backend->emitImage(*module, {"kernel"});
 }
 

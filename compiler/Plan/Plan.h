@@ -81,6 +81,10 @@ struct Predictions {
   std::vector<TimePart> decodeParts; // their sum is at most one decoded token; empty: not known
   double kl = 0, klLow = 0, klHigh = 0;
   QualityBasis klBasis = QualityBasis::Prior;
+  // From the sum of the losses of what is chosen to KL; absent in files of before it was kept.
+  std::optional<KlLink> klLink;
+  // Losses and link are those of the plan file that was replayed. Never part of files.
+  bool klFromFile = false;
   bool measured =
       false; // the speeds rest on a measurement of this moment: they stay out of artifacts
 };

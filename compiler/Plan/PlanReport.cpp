@@ -299,7 +299,8 @@ private:
           << " tokens\n";
     out << llvm::format("  KL        %10.4f nats a token, 90 %% between %.4f and %.4f\n", p.kl,
                         p.klLow, p.klHigh)
-        << "            " << basisPhrase(p.klBasis) << "\n";
+        << "            " << basisPhrase(p.klBasis)
+        << (p.klFromFile ? "; as the plan file says" : "") << "\n";
     out << llvm::format("  gap       %10.3f %%", 100 * o.gap)
         << (o.gap > 0 ? "      from the best plan of this budget, at most: "
                       : "      no choice of formats within this budget is better: ")

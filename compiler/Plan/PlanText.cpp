@@ -123,6 +123,17 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
   predicted.set_kl_low(plan.predicted.klLow);
   predicted.set_kl_high(plan.predicted.klHigh);
   predicted.set_kl_basis(str(name(plan.predicted.klBasis)));
+  if (const std::optional<KlLink> &link = plan.predicted.klLink) {
+    plan::KlLink &written = *predicted.mutable_kl_link();
+    written.set_constant(link->constant);
+    written.set_slope(link->slope);
+    written.set_curvature(link->curvature);
+    written.set_centre(link->centre);
+    written.set_least(link->least);
+    written.set_most(link->most);
+    written.set_deviation(link->deviation);
+    written.set_plans(link->plans);
+  }
   out.mutable_optimality()->set_objective(plan.optimality.objective);
   out.mutable_optimality()->set_bound(plan.optimality.bound);
   out.mutable_optimality()->set_gap(plan.optimality.gap);
@@ -322,6 +333,17 @@ static llvm::Error readNumbers(const Reader &reader, const plan::DeploymentPlan 
     out.predicted.decodeParts.push_back({part.term(), part.seconds()});
   // Plans of older versions say nothing.
   out.predicted.klBasis = parseQualityBasis(predicted.kl_basis()).value_or(QualityBasis::Prior);
+  if (predicted.has_kl_link()) {
+    const plan::KlLink &link = predicted.kl_link();
+    out.predicted.klLink = KlLink{link.constant(), link.slope(), link.curvature(), link.centre(),
+                                  link.least(),    link.most(),  link.deviation(), link.plans()};
+    for (double number : {link.constant(), link.slope(), link.curvature(), link.centre(),
+                          link.least(), link.most(), link.deviation()})
+      if (!std::isfinite(number) || std::abs(number) > 1e6)
+        return reader.fault("kl_link holds a number beyond 1e6");
+    if (link.deviation() < 0 || link.plans() < 0)
+      return reader.fault("the deviation and plans of kl_link must not be negative");
+  }
   out.optimality.objective = in.optimality().objective();
   out.optimality.bound = in.optimality().bound();
   out.optimality.gap = in.optimality().gap();

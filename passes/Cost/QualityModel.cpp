@@ -357,11 +357,19 @@ double QualityModel::kvDamage(bool global, KvFormat format) const {
   return kvErrorPrior(format) * kvSensitivity(model, global);
 }
 
-QualityEstimate QualityModel::estimate(double damage) const {
+KlLink QualityModel::estimateLink() const {
   KlLink used = link;
   if (used.plans == 0)
     used.deviation = priorDeviation(basis);
-  double kl = used.kl(damage), factor = used.intervalFactor(damage);
+  return used;
+}
+
+QualityEstimate QualityModel::estimate(double damage) const {
+  return estimateKl(estimateLink(), basis, damage);
+}
+
+QualityEstimate estimateKl(const KlLink &link, QualityBasis basis, double damage) {
+  double kl = link.kl(damage), factor = link.intervalFactor(damage);
   return {kl, kl / factor, kl * factor, basis};
 }
 

@@ -77,6 +77,9 @@ constexpr double textDeviation = 0.2;
 struct WholePlan {
   double damage = 0, kl = 0;
 };
+// KL and interval of a plan of so much damage.
+QualityEstimate estimateKl(const KlLink &link, QualityBasis basis, double damage);
+
 // Least squares of ln KL, the errors of all plans alike. Needs 4 plans of positive damage and KL;
 // with fewer the slope is 1.
 KlLink fitKlLink(std::span<const WholePlan> plans);
@@ -108,6 +111,8 @@ public:
   double damage(const TensorShape &tensor, WeightFormat format) const;
   double kvDamage(bool global, KvFormat format) const;
 
+  // The link with the deviation that estimates on this basis have.
+  KlLink estimateLink() const;
   QualityEstimate estimate(double damage) const;
 
 private:

@@ -222,6 +222,55 @@ TEST_F(PlanModel, APlanWithItsTableInMemorySurvivesToo) {
   EXPECT_EQ(planText(*replayed), planText(first));
 }
 
+// What was measured with --calibration comes back from the file alone.
+TEST_F(PlanModel, AMeasuredPlanReplaysWithoutItsText) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 1500000000;
+  auto measured = std::make_shared<QualityModel>(shape);
+  measured->basis = QualityBasis::Sensitivities;
+  for (const TensorShape &tensor : shape.tensors)
+    if (tensor.role != "norm")
+      measured->tensors[tensor.name].probes = {{0.0125, 1e-4 * double(1 + tensor.layer % 3)},
+                                               {0.15, 2e-3}};
+  measured->caches = {{{true, KvFormat::Kv8}, 0.003}, {{false, KvFormat::Kv4}, 0.02}};
+  measured->link = {-1.5, 1.1, 0.04, -1, -6, 2, 0.07, 16};
+  request.quality = measured;
+  Plan first = plan();
+  EXPECT_EQ(first.predicted.klBasis, QualityBasis::Sensitivities);
+  EXPECT_FALSE(first.predicted.klFromFile);
+  Plan read = llvm::cantFail(parsePlan(planText(first), "kept"));
+
+  request.quality = nullptr; // a run that knows shapes alone
+  llvm::Expected<Plan> replayed = replayPlan(request, read);
+  ASSERT_TRUE(bool(replayed)) << llvm::toString(replayed.takeError());
+  EXPECT_EQ(planText(*replayed), planText(first));
+  EXPECT_EQ(planText(*replayed, PlanTextUse::Artifact), planText(first, PlanTextUse::Artifact));
+  EXPECT_TRUE(replayed->predicted.klFromFile);
+  EXPECT_THAT(planReport(*replayed, {}), HasSubstr("as the plan file says"));
+
+  // An edit moves KL along the plan's own link, as planning with the measurements would.
+  Plan edited = read;
+  for (PlannedTensor &tensor : edited.tensors)
+    if (tensor.role == "down" && tensor.layer == 3)
+      tensor.format = tensor.format == WeightFormat::W2 ? WeightFormat::W4 : WeightFormat::W2;
+  options.budgetBytes = 3000000000;
+  Plan moved = llvm::cantFail(replayPlan(request, edited));
+  request.quality = measured;
+  options.sensitivity = QualityBasis::Sensitivities; // asked for: nothing comes from the file
+  Plan again = llvm::cantFail(replayPlan(request, edited));
+  EXPECT_FALSE(again.predicted.klFromFile);
+  EXPECT_EQ(planText(moved), planText(again));
+  EXPECT_NE(moved.predicted.kl, first.predicted.kl);
+
+  // A price that is missing is said.
+  options.sensitivity = std::nullopt;
+  edited.tensors.back().options.clear();
+  for (PlannedTensor &tensor : edited.tensors)
+    if (tensor.role == "up" && tensor.layer == 0)
+      tensor.options.clear();
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("--calibration again"));
+}
+
 TEST_F(PlanModel, EditedPlansAreTakenOrRefusedWithTheReason) {
   load("gemma-4-E2B", "pixel9");
   options.budgetBytes = 1000000000;

@@ -154,4 +154,14 @@ TEST_F(Program, TargetsAreListedWithTheirSources) {
   EXPECT_THAT(run({"targets"}).out, HasSubstr("raspberrypi5"));
 }
 
+TEST_F(Program, SaysThatTablesChangesNothingWithoutATable) {
+  std::vector<std::string> arguments = {"plan",     "--model", "gemma-4-12B", "--target", "rtx4090",
+                                        "--budget", "20GB",    "--tables",    "storage"};
+  Result result = run(arguments);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("'gemma-4-12B' has no per-layer table"));
+  arguments[2] = "gemma-4-E2B";
+  EXPECT_THAT(run(arguments).err, testing::Not(HasSubstr("no per-layer table")));
+}
+
 } // namespace

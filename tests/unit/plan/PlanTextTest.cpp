@@ -35,6 +35,25 @@ TEST(PlanText, SurvivesAFile) {
   EXPECT_EQ(planText(plan), planText(read));
 }
 
+TEST(PlanText, KeepsTheLinkFromLossesToKl) {
+  Plan plan = samplePlan();
+  plan.predicted.klLink = KlLink{-1.25, 1.0 / 3, 0.01, -2, -7.5, 1.5, 0.055, 16};
+  std::string text = planText(plan);
+  Plan read = llvm::cantFail(parsePlan(text, "test"));
+  ASSERT_TRUE(read.predicted.klLink);
+  EXPECT_EQ(planText(read), text);
+  EXPECT_EQ(read.predicted.klLink->kl(0.3), plan.predicted.klLink->kl(0.3));
+  EXPECT_EQ(read.predicted.klLink->plans, 16);
+  EXPECT_FALSE(llvm::cantFail(parsePlan(planText(samplePlan()), "old")).predicted.klLink);
+  for (const char *broken : {"slope: nan", "slope: 1e300"}) {
+    std::string changed = text;
+    size_t at = changed.find("slope:"), end = changed.find('\n', at);
+    llvm::Expected<Plan> refused = parsePlan(changed.replace(at, end - at, broken), "edited");
+    ASSERT_FALSE(bool(refused)) << broken;
+    EXPECT_THAT(llvm::toString(refused.takeError()), HasSubstr("kl_link"));
+  }
+}
+
 TEST(PlanText, SaysWhichKeysAreDerived) {
   Plan plan = samplePlan();
   plan.kvCaches[1].derivedKeys = true;
