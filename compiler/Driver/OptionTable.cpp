@@ -30,8 +30,12 @@ MachineModel pricingMachine(const DeviceProfile &profile) {
 WeightFormat rowTableFormat(WeightFormat format) {
   switch (format) {
   case WeightFormat::W8G32:
+  case WeightFormat::Q6K:
     return WeightFormat::W8;
   case WeightFormat::W4G32:
+  case WeightFormat::W4G128:
+  case WeightFormat::Q4K:
+  case WeightFormat::NF4:
     return WeightFormat::W4;
   case WeightFormat::W2G64:
     return WeightFormat::W2;
@@ -44,7 +48,7 @@ WeightFormat rowTableFormat(WeightFormat format) {
 
 // What a router gets when this format is asked for: experts are chosen in f32.
 static WeightFormat routerFormat(WeightFormat format) {
-  return info(format).isInteger ? WeightFormat::F32 : format;
+  return info(format).bits < 16 ? WeightFormat::F32 : format;
 }
 
 std::string tableOptionName(TablePlacement placement, WeightFormat format) {
@@ -134,10 +138,11 @@ private:
       for (const WeightFormatInfo &format : weightFormats()) {
         if (router && format.isInteger)
           continue; // experts are chosen in f32 (docs/decisions/0008)
+        if (format.keptGridOnly && fixed[index] != format.format && !isNative(tensor, format))
+          continue; // for tensors that lie on its grid, and where it is named
         int64_t bytes = residentBytes(model, tensor, format.format);
-        bool allowed = fixed[index]
-                           ? format.format == (router ? routerFormat(*fixed[index]) : *fixed[index])
-                           : !isKeptGridOnly(format.format) || isNative(tensor, format);
+        bool allowed = !fixed[index] ||
+                       format.format == (router ? routerFormat(*fixed[index]) : *fixed[index]);
         choices.push_back({std::string(format.name), withPageTables(bytes),
                            lossOf(tensor, format.format),
                            decodeSeconds(machine, tensor, format.format, bytes), allowed, 0});

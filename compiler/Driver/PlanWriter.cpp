@@ -1,5 +1,6 @@
 #include "compiler/Driver/PlanWriter.h"
 #include "compiler/Driver/PredictSpeed.h"
+#include "passes/Cost/ExpertShape.h"
 
 #include "llvm/ADT/StringMap.h"
 

@@ -28,7 +28,7 @@ bool isTable(const TensorShape &tensor) { return tensor.role == "per_layer_table
 std::vector<WeightFormat> formatsWithBits(unsigned least, unsigned most, bool rowTable) {
   std::vector<WeightFormat> formats;
   for (const WeightFormatInfo &facts : weightFormats())
-    if (facts.isInteger && facts.bits >= least && facts.bits <= most &&
+    if (facts.isInteger && !facts.keptGridOnly && facts.bits >= least && facts.bits <= most &&
         (!rowTable || isRowTableFormat(facts.format)))
       formats.push_back(facts.format);
   return formats;

@@ -24,7 +24,7 @@ WeightFormat ModelFormats::of(const std::string &name, bool rowTable) const {
     return format;
   // The nearest that a table knows.
   const WeightFormatInfo &facts = info(format);
-  if (!facts.isInteger)
+  if (facts.bits > 8)
     return WeightFormat::BF16;
   return facts.bits >= 8 ? WeightFormat::W8 : facts.bits >= 4 ? WeightFormat::W4 : WeightFormat::W2;
 }

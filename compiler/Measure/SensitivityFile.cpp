@@ -21,7 +21,8 @@ constexpr double mostDamage = 1e6; // nats per token; anything real is below 20
 std::string SensitivityKey::hash() const {
   std::string all = "gcompile sensitivity " + std::to_string(fileVersion) + "\n";
   for (const WeightFormatInfo &format : weightFormats())
-    all += std::string(format.name) + " ";
+    if (!format.keptGridOnly) // never measured
+      all += std::string(format.name) + " ";
   all += "\n" + std::string(name(basis)) + "\n" + checkpoint + "\n" + options + "\n" +
          std::to_string(text.size()) + "\n" + text;
   return hashOf(all);

@@ -13,9 +13,9 @@ constexpr int64_t mostLayers = 4096;
 // float.
 static char preferredCode(const std::string &format) {
   static const std::map<std::string, char> codes = {
-      {"f32", 'F'}, {"bf16", 'B'},  {"f16", 'H'},   {"w8", '8'},    {"w4", '4'},
-      {"w2", '2'},  {"w8g32", 'e'}, {"w4g32", 'f'}, {"w2g64", 't'}, {"w4g128", 'g'},
-      {"w3", '3'},  {"w5", '5'},    {"w6", '6'},    {"q4_k", 'k'},  {"q6_k", 'K'}};
+      {"f32", 'F'},   {"bf16", 'B'},  {"f16", 'H'},   {"w8", '8'},     {"w4", '4'}, {"w2", '2'},
+      {"w8g32", 'e'}, {"w4g32", 'f'}, {"w2g64", 't'}, {"w4g128", 'g'}, {"w3", '3'}, {"w5", '5'},
+      {"w6", '6'},    {"q4_k", 'k'},  {"q6_k", 'K'},  {"nf4", 'n'}};
   auto found = codes.find(format);
   return found == codes.end() ? 0 : found->second;
 }

@@ -20,7 +20,9 @@ static float roundedTo(WeightFormat format, float value) {
 
 void roundTripRow(WeightFormat format, int64_t k, const float *row, float *out) {
   const WeightFormatInfo &facts = info(format);
-  if (!facts.isInteger) {
+  if (!facts.isInteger || facts.block) {
+    if (facts.bits <= 8)
+      return decodeGridRow(gridFromFloat(format, 1, k, row), 0, out);
     for (int64_t i = 0; i < k; ++i)
       out[i] = roundedTo(format, row[i]);
     return;

@@ -8,7 +8,7 @@
 namespace gcompile {
 namespace {
 
-constexpr std::array<WeightFormatInfo, 9> weightFormatTable = {{
+constexpr std::array<WeightFormatInfo, 13> weightFormatTable = {{
     {WeightFormat::F32, "f32", 32, 0, false, 0, 0, 0},
     {WeightFormat::BF16, "bf16", 16, 0, false, 0, 0, 0},
     {WeightFormat::F16, "f16", 16, 0, false, 0, 0, 0},
@@ -18,6 +18,10 @@ constexpr std::array<WeightFormatInfo, 9> weightFormatTable = {{
     {WeightFormat::W8G32, "w8g32", 8, 32, true, 0, -127, 127},
     {WeightFormat::W4G32, "w4g32", 4, 32, true, 8, -8, 7},
     {WeightFormat::W2G64, "w2g64", 2, 64, true, 2, -2, 1},
+    {WeightFormat::W4G128, "w4g128", 4, 32, true, 8, -8, 7, 128, true},
+    {WeightFormat::Q4K, "q4_k", 4, 32, true, 0, 0, 15, 256, true},
+    {WeightFormat::Q6K, "q6_k", 6, 32, true, 32, -32, 31, 256, true},
+    {WeightFormat::NF4, "nf4", 4, 64, false, 0, 0, 15, 0, true},
 }};
 
 constexpr bool tableIsInEnumOrder() {
@@ -74,8 +78,40 @@ bool isKeptGridOnly(WeightFormat format) { return info(format).keptGridOnly; }
 int64_t paddedRows(int64_t n) { return roundUp(n, panelRows); }
 
 int64_t paddedColumns(WeightFormat format, int64_t k) {
-  return info(format).isInteger ? roundUp(k, 64) : k;
+  return info(format).bits < 16 ? roundUp(k, 64) : k;
 }
+
+BlockLayout blockLayout(WeightFormat format) {
+  const WeightFormatInfo &facts = info(format);
+  constexpr int64_t f16Scales = 2 * panelRows;
+  int64_t codes = facts.group * panelRows * facts.bits / 8;
+  switch (format) {
+  case WeightFormat::Q4K:
+    return {2 * f16Scales, codes + 2 * panelRows, codes, 32, true};
+  case WeightFormat::Q6K:
+    return {f16Scales, codes + 2 * panelRows, codes, 16, false};
+  default:
+    return {f16Scales, codes, codes, 0, false};
+  }
+}
+
+// Quantiles of a normal distribution, as bitsandbytes has them (formats.md 12).
+const float nf4Table[16] = {-1.0f,
+                            -0.6961928009986877f,
+                            -0.5250730514526367f,
+                            -0.39491748809814453f,
+                            -0.28444138169288635f,
+                            -0.18477343022823334f,
+                            -0.09105003625154495f,
+                            0.0f,
+                            0.07958029955625534f,
+                            0.16093020141124725f,
+                            0.24611230194568634f,
+                            0.33791524171829224f,
+                            0.44070982933044434f,
+                            0.5626170039176941f,
+                            0.7229568362236023f,
+                            1.0f};
 
 int64_t panelBytes(WeightFormat format, int64_t k) {
   const WeightFormatInfo &facts = info(format);
@@ -83,8 +119,13 @@ int64_t panelBytes(WeightFormat format, int64_t k) {
   int64_t codes = columns * panelRows * facts.bits / 8;
   if (facts.group == 0)
     return codes;
-  constexpr int64_t f16Bytes = 2;
-  return codes + columns / facts.group * panelRows * f16Bytes;
+  if (facts.block != 0) {
+    BlockLayout layout = blockLayout(format);
+    int64_t blocks = (columns + facts.block - 1) / facts.block;
+    return blocks * layout.headBytes + columns / facts.group * layout.groupBytes;
+  }
+  int64_t scaleBytes = facts.isInteger ? 2 : 4; // f16, or f32 for nf4
+  return codes + columns / facts.group * panelRows * scaleBytes;
 }
 
 int64_t scalesOffset(WeightFormat format, int64_t n, int64_t k) {

@@ -11,18 +11,37 @@
 
 namespace gcompile {
 
-enum class WeightFormat : uint8_t { F32, BF16, F16, W8, W4, W2, W8G32, W4G32, W2G64 };
+enum class WeightFormat : uint8_t {
+  F32,
+  BF16,
+  F16,
+  W8,
+  W4,
+  W2,
+  W8G32,
+  W4G32,
+  W2G64,
+  W4G128,
+  Q4K,
+  Q6K,
+  NF4
+};
 enum class KvFormat : uint8_t { F32, F16, Kv8, Kv4 };
 
 struct WeightFormatInfo {
   WeightFormat format;
   std::string_view name; // as on the command line and in plans
   unsigned bits;         // of one code
-  unsigned group; // values that share a scale along k; 0 = one scale per output row (channel-wise)
-                  // or none (float)
-  bool isInteger; // computed with int8 activations
-  int codeOffset; // stored code = w + codeOffset (8 for w4, 2 for w2, 0 for signed or float)
+  // Values that share a scale along k; 0 = one scale per output row (channel-wise) or none (float).
+  // Integer formats: activations have one scale for as many.
+  unsigned group;
+  bool isInteger;       // computed with int8 activations
+  int codeOffset;       // stored code = w + codeOffset (8 for w4, 2 for w2, 0 for signed or float)
   int minCode, maxCode; // range of w; 0, 0 for float formats
+  // Formats laid out in blocks: values that share the scales at the front of a block; then `group`
+  // is that of activations, and a group may have small integer scales of its own (BlockLayout). 0
+  // else.
+  unsigned block = 0;
   // The grid of other quantizers: offered for tensors that lie on it already, or on request, never
   // as something to round to in a search.
   bool keptGridOnly = false;
@@ -36,14 +55,28 @@ bool isKeptGridOnly(WeightFormat format);
 
 constexpr int64_t panelRows = 64;
 int64_t paddedRows(int64_t n); // multiple of 64
-int64_t paddedColumns(WeightFormat format,
-                      int64_t k); // multiple of 64 for integer formats, k otherwise
+// A multiple of 64 for formats of codes (the integer ones and nf4), k otherwise.
+int64_t paddedColumns(WeightFormat format, int64_t k);
 int64_t panelBytes(WeightFormat format, int64_t k); // one panel of 64 rows
 // Whole P64 blob: panels, then row scales, then w8's correction.
 int64_t packedBytes(WeightFormat format, int64_t n, int64_t k);
 int64_t scalesOffset(WeightFormat format, int64_t n,
                      int64_t k); // of f32 scale[Npad]; channel-wise integer formats
 int64_t correctionOffset(WeightFormat format, int64_t n, int64_t k); // of i32 −128·Σ_k w [Npad]; w8
+
+// One block of a panel of a format with blocks: f16 scales of the 64 rows (q4_k: then f16 minimum
+// scales), then its groups of 32 columns: codes, then one byte a row and sub-group of small scales
+// (q4_k: then as many small minima). The last block of a row may have fewer groups.
+struct BlockLayout {
+  int64_t headBytes, groupBytes;
+  int64_t codeBytes;       // of a group, before its small scales
+  int64_t subScaleColumns; // columns that share a small scale; 0: none
+  bool hasMinima;          // value = code · scale − minimum
+};
+BlockLayout blockLayout(WeightFormat format);
+
+// nf4: value = nf4Table[code] · scale.
+extern const float nf4Table[16];
 
 // Row tables (PLE): formats f32 bf16 w8 w4 w2.
 bool isRowTableFormat(WeightFormat format);

@@ -1,58 +1,20 @@
-// Where codes go. Codes of a panel are first written row by row, one byte each; a quad of k is then
-// one 32-bit word of a row, and the layouts are transposes of words (w4 and w2 merge words of rows
-// 16 apart by shifts, which never carry across bytes).
+// Codes of a panel are first written row by row, one byte each, and then laid out (PanelLayout.h).
 #include "ir/Format/Pack.h"
 #include "ir/Format/FloatConvert.h"
+#include "ir/Format/PanelLayout.h"
 #include "ir/Format/ScaleSearch.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cstring>
 #include <vector>
 
 namespace gcompile {
+
+using detail::layOutQuads;
+using detail::storeHalf;
+
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "blobs are little-endian");
-
-uint32_t loadWord(const uint8_t *at) {
-  uint32_t word;
-  std::memcpy(&word, at, 4);
-  return word;
-}
-
-void storeWord(uint8_t *at, uint32_t word) { std::memcpy(at, &word, 4); }
-
-// Quads [first, first + count) of 64 rows of codes to `out`.
-void layOutQuads(unsigned bits, const uint8_t *codes, int64_t rowStride, int64_t firstQuad,
-                 int64_t quads, uint8_t *out) {
-  const uint8_t *in = codes + 4 * firstQuad;
-  switch (bits) {
-  case 8:
-    for (int64_t r = 0; r < 64; ++r)
-      for (int64_t q = 0; q < quads; ++q)
-        storeWord(out + q * 256 + r * 4, loadWord(in + r * rowStride + 4 * q));
-    return;
-  case 4:
-    for (int64_t r = 0; r < 32; ++r) {
-      const uint8_t *low = in + (r / 16 * 32 + r % 16) * rowStride, *high = low + 16 * rowStride;
-      for (int64_t q = 0; q < quads; ++q)
-        storeWord(out + q * 128 + r * 4, loadWord(low + 4 * q) | loadWord(high + 4 * q) << 4);
-    }
-    return;
-  case 2:
-    for (int64_t r = 0; r < 16; ++r) {
-      const uint8_t *row = in + r * rowStride;
-      for (int64_t q = 0; q < quads; ++q)
-        storeWord(out + q * 64 + r * 4, loadWord(row + 4 * q) |
-                                            loadWord(row + 16 * rowStride + 4 * q) << 2 |
-                                            loadWord(row + 32 * rowStride + 4 * q) << 4 |
-                                            loadWord(row + 48 * rowStride + 4 * q) << 6);
-    }
-    return;
-  }
-}
 
 // k-major transpose in tiles of 16 k, so that both sides stay in cache.
 template <typename Store>
@@ -63,10 +25,6 @@ void layOutFloats(int64_t rowCount, int64_t k, const float *rows, Store store) {
       for (int64_t i = begin; i < end; ++i)
         store(i * 64 + r, rows[r * k + i]);
   }
-}
-
-void storeHalf(uint8_t *out, int64_t index, uint16_t bits) {
-  std::memcpy(out + 2 * index, &bits, 2);
 }
 
 float roundTo(WeightFormat format, float value) {
@@ -134,6 +92,20 @@ PackError quantizePaddedRow(const WeightFormatInfo &facts, int64_t columns, cons
   return detail::quantizeRuns(search, facts.codeOffset, row, length, runs, scales, codes);
 }
 
+PackError gridRoundingError(const GridRows &grid, const float *rows) {
+  PackError error;
+  std::vector<double> decoded(grid.columns);
+  for (int64_t r = 0; r < grid.rows; ++r) {
+    decodeGridRow(grid, r, decoded);
+    for (int64_t i = 0; i < grid.columns; ++i) {
+      double value = rows[r * grid.columns + i], difference = value - decoded[i];
+      error.squaredError += difference * difference;
+      error.squaredSum += value * value;
+    }
+  }
+  return error;
+}
+
 int32_t codeSum(const uint8_t *codes, int64_t count) {
   int32_t sum = 0;
   for (int64_t i = 0; i < count; ++i)
@@ -155,7 +127,7 @@ void finishChannelWise(WeightFormat format, int64_t columns, const uint8_t *code
 PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t *codes,
                       float *scales) {
   const WeightFormatInfo &facts = info(format);
-  assert(facts.isInteger);
+  assert(facts.isInteger && !facts.block);
   std::vector<float> scratch;
   int64_t columns = paddedColumns(format, k);
   return quantizePaddedRow(facts, columns, paddedRow(k, columns, row, scratch), codes, scales);
@@ -163,8 +135,10 @@ PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t 
 
 PackError measureRow(WeightFormat format, int64_t k, const float *row) {
   const WeightFormatInfo &facts = info(format);
-  if (!facts.isInteger)
+  if (facts.bits > 8)
     return measureFloatRow(format, k, row);
+  if (!facts.isInteger || facts.block)
+    return gridRoundingError(gridFromFloat(format, 1, k, row), row);
   int64_t columns = paddedColumns(format, k);
   std::vector<float> scales(facts.group ? columns / facts.group : 1);
   return quantizeRow(format, k, row, nullptr, scales.data());
@@ -173,7 +147,8 @@ PackError measureRow(WeightFormat format, int64_t k, const float *row) {
 void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const float *groupScales,
                  std::span<uint8_t> panel) {
   const WeightFormatInfo &facts = info(format);
-  assert(facts.isInteger && static_cast<int64_t>(panel.size()) == panelBytes(format, k));
+  assert(facts.isInteger && !facts.block);
+  assert(static_cast<int64_t>(panel.size()) == panelBytes(format, k));
   int64_t columns = paddedColumns(format, k);
   // Blocks: a group with its scales, or 64 columns to keep the transpose in cache.
   int64_t blockColumns = facts.group ? facts.group : 64;
@@ -181,7 +156,8 @@ void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const flo
   int64_t blocks = columns / blockColumns;
   uint8_t *out = panel.data();
   for (int64_t block = 0; block < blocks; ++block) {
-    layOutQuads(facts.bits, codes, columns, block * blockColumns / 4, blockColumns / 4, out);
+    layOutQuads(facts.bits, codes, columns, block * blockColumns / 4, blockColumns / 4, out,
+                panelRows * facts.bits / 2);
     out += codeBytes;
     if (facts.group == 0)
       continue;
@@ -196,8 +172,13 @@ PackError packPanel(WeightFormat format, int64_t rowCount, int64_t k, const floa
   const WeightFormatInfo &facts = info(format);
   assert(rowCount >= 0 && rowCount <= panelRows);
   assert(static_cast<int64_t>(panel.size()) == panelBytes(format, k));
-  if (!facts.isInteger)
+  if (facts.bits > 8)
     return packFloatPanel(format, rowCount, k, rows, panel);
+  if (!facts.isInteger || facts.block) {
+    GridRows grid = gridFromFloat(format, rowCount, k, rows);
+    detail::layOutBlocks(grid, 0, rowCount, panel);
+    return gridRoundingError(grid, rows);
+  }
 
   int64_t columns = paddedColumns(format, k);
   int64_t scalesPerRow = facts.group ? columns / facts.group : 1;
@@ -218,10 +199,12 @@ void packPanelFromGrid(const GridRows &grid, int64_t firstRow, int64_t rowCount,
   const WeightFormatInfo &facts = info(grid.format);
   int64_t k = grid.columns, columns = paddedColumns(grid.format, k);
   int64_t gridScales = grid.scalesPerRow();
-  assert(facts.isInteger && rowCount >= 0 && rowCount <= panelRows);
+  assert(facts.bits <= 8 && rowCount >= 0 && rowCount <= panelRows);
   assert(firstRow >= 0 && firstRow + rowCount <= grid.rows);
   assert(static_cast<int64_t>(grid.codes.size()) == grid.rows * k);
-  assert(gridScales == (facts.group ? k / facts.group : 1));
+  if (!facts.isInteger || facts.block)
+    return detail::layOutBlocks(grid, firstRow, rowCount, panel);
+  assert(gridScales == (facts.group ? (k + facts.group - 1) / facts.group : 1));
   int64_t scalesPerRow = facts.group ? columns / facts.group : 1;
   std::vector<uint8_t> codes(panelRows * columns, static_cast<uint8_t>(facts.codeOffset));
   std::vector<float> rowScales(panelRows * scalesPerRow, 0.0f);

@@ -41,13 +41,14 @@ PackError packMatrix(WeightFormat format, int64_t n, int64_t k, const float *row
 // The error that packing one row would make, without writing anything.
 PackError measureRow(WeightFormat format, int64_t k, const float *row);
 
-// Codes of one row of an integer format as stored (w + codeOffset), `paddedColumns` of them, and
-// its scales: one, or one per group already rounded to f16.
+// Codes of one row of an integer format without blocks as stored (w + codeOffset), `paddedColumns`
+// of them, and its scales: one, or one per group already rounded to f16.
 PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t *codes,
                       float *scales);
 
 // Places codes and scales that are known already (64 rows, as quantizeRow gives them; row stride
-// paddedColumns and, for group formats, one scale per group) in a panel. Integer formats.
+// paddedColumns and, for group formats, one scale per group) in a panel. Integer formats without
+// blocks.
 void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const float *groupScales,
                  std::span<uint8_t> panel);
 

@@ -19,6 +19,22 @@ int64_t roundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+// Start of the block of 256 and of the group of 32 columns that hold (n, k).
+const uint8_t *blockQ4K(const uint8_t *blob, int64_t n, int64_t k, int64_t K) {
+  int64_t Kp = roundUp(K, 64);
+  return blob + n / 64 * (Kp / 32 * 1152 + (Kp + 255) / 256 * 256) + k / 256 * 9472;
+}
+const uint8_t *groupQ4K(const uint8_t *blob, int64_t n, int64_t k, int64_t K) {
+  return blockQ4K(blob, n, k, K) + 256 + k % 256 / 32 * 1152;
+}
+const uint8_t *blockQ6K(const uint8_t *blob, int64_t n, int64_t k, int64_t K) {
+  int64_t Kp = roundUp(K, 64);
+  return blob + n / 64 * (Kp / 32 * 1664 + (Kp + 255) / 256 * 128) + k / 256 * 13440;
+}
+const uint8_t *groupQ6K(const uint8_t *blob, int64_t n, int64_t k, int64_t K) {
+  return blockQ6K(blob, n, k, K) + 128 + k % 256 / 32 * 1664;
+}
+
 } // namespace
 
 int decodeCode(WeightFormat format, const uint8_t *blob, int64_t n, int64_t k, int64_t N,
@@ -48,8 +64,52 @@ int decodeCode(WeightFormat format, const uint8_t *blob, int64_t n, int64_t k, i
     uint8_t byte = blob[p * 18 * Kp + (k / 64) * 1152 + ((k % 64) / 4) * 64 + (r % 16) * 4 + k % 4];
     return (byte >> (2 * (r / 16)) & 3) - 2;
   }
+  case WeightFormat::W4G128: {
+    uint8_t byte = blob[p * 32 * Kp + p * ((Kp + 127) / 128) * 128 + (k / 128 + 1) * 128 +
+                        (k / 4) * 128 + (r / 32) * 64 + (r % 16) * 4 + k % 4];
+    return (byte >> (4 * ((r / 16) % 2)) & 15) - 8;
+  }
+  case WeightFormat::Q4K: {
+    uint8_t byte =
+        groupQ4K(blob, n, k, K)[((k % 32) / 4) * 128 + (r / 32) * 64 + (r % 16) * 4 + k % 4];
+    return byte >> (4 * ((r / 16) % 2)) & 15;
+  }
+  case WeightFormat::Q6K: {
+    const uint8_t *quad = groupQ6K(blob, n, k, K) + ((k % 32) / 4) * 192;
+    int low = quad[(r / 32) * 64 + (r % 16) * 4 + k % 4] >> (4 * ((r / 16) % 2)) & 15;
+    int high = quad[128 + (r % 16) * 4 + k % 4] >> (2 * (r / 16)) & 3;
+    return low + 16 * high - 32;
+  }
+  case WeightFormat::NF4: {
+    uint8_t byte = blob[p * 36 * Kp + (k / 64) * 2304 + ((k % 64) / 4) * 128 + (r / 32) * 64 +
+                        (r % 16) * 4 + k % 4];
+    return byte >> (4 * ((r / 16) % 2)) & 15;
+  }
   default:
     return 0;
+  }
+}
+
+DecodedScales decodeScales(WeightFormat format, const uint8_t *blob, int64_t n, int64_t k,
+                           int64_t K) {
+  int64_t p = n / 64, r = n % 64, Kp = roundUp(K, 64);
+  switch (format) {
+  case WeightFormat::W4G128:
+    return {floatFromF16(loadU16(blob + p * 32 * Kp + p * ((Kp + 127) / 128) * 128 +
+                                 (k / 128) * 4224 + 2 * r)),
+            0, 1, 0};
+  case WeightFormat::Q4K: {
+    const uint8_t *block = blockQ4K(blob, n, k, K), *group = groupQ4K(blob, n, k, K);
+    return {floatFromF16(loadU16(block + 2 * r)), floatFromF16(loadU16(block + 128 + 2 * r)),
+            group[1024 + r], group[1088 + r]};
+  }
+  case WeightFormat::Q6K:
+    return {floatFromF16(loadU16(blockQ6K(blob, n, k, K) + 2 * r)), 0,
+            static_cast<int8_t>(groupQ6K(blob, n, k, K)[1536 + (k % 32) / 16 * 64 + r]), 0};
+  case WeightFormat::NF4:
+    return {loadFloat(blob + p * 36 * Kp + (k / 64) * 2304 + 2048 + 4 * r), 0, 1, 0};
+  default:
+    return {};
   }
 }
 
@@ -67,7 +127,34 @@ double decodeElement(WeightFormat format, const uint8_t *blob, int64_t n, int64_
     break;
   }
   double code = decodeCode(format, blob, n, k, N, K);
+  DecodedScales scales = decodeScales(format, blob, n, k, K);
   switch (format) {
+  case WeightFormat::W4G128:
+    return code * scales.scale;
+  case WeightFormat::Q4K:
+    return scales.scale * scales.small * code - scales.minimumScale * scales.smallMinimum;
+  case WeightFormat::Q6K:
+    return scales.scale * scales.small * code;
+  case WeightFormat::NF4: {
+    // bitsandbytes' table of 16 quantiles of a normal distribution.
+    static constexpr float table[] = {-1.0f,
+                                      -0.6961928009986877f,
+                                      -0.5250730514526367f,
+                                      -0.39491748809814453f,
+                                      -0.28444138169288635f,
+                                      -0.18477343022823334f,
+                                      -0.09105003625154495f,
+                                      0.0f,
+                                      0.07958029955625534f,
+                                      0.16093020141124725f,
+                                      0.24611230194568634f,
+                                      0.33791524171829224f,
+                                      0.44070982933044434f,
+                                      0.5626170039176941f,
+                                      0.7229568362236023f,
+                                      1.0f};
+    return table[int(code)] * scales.scale;
+  }
   case WeightFormat::W8:
     return code * loadFloat(blob + panels * 64 * Kp + 4 * n);
   case WeightFormat::W4:

@@ -11,9 +11,19 @@ namespace gcompile {
 // Element (n, k) of a P64 blob of N × K; n < paddedRows(N), k < paddedColumns(format, K).
 double decodeElement(WeightFormat format, const uint8_t *blob, int64_t n, int64_t k, int64_t N,
                      int64_t K);
-// Its code w, without offset and scale; integer formats.
+// Its code w, without offset and scale; formats of codes (nf4: the index).
 int decodeCode(WeightFormat format, const uint8_t *blob, int64_t n, int64_t k, int64_t N,
                int64_t K);
+
+// What codes are multiplied with, for formats with blocks and nf4: value = scale · small · code
+// − minimumScale · smallMinimum (nf4: of the table's value). small = 1 where there is none; only
+// q4_k has minima.
+struct DecodedScales {
+  double scale = 0, minimumScale = 0;
+  int small = 0, smallMinimum = 0;
+};
+DecodedScales decodeScales(WeightFormat format, const uint8_t *blob, int64_t n, int64_t k,
+                           int64_t K);
 
 // Value (slice, column) of one row of a row table.
 double decodeTableElement(WeightFormat format, const uint8_t *row, int64_t slice, int64_t column,

@@ -343,6 +343,7 @@ const ScaleSearch &scaleSearch(WeightFormat format) {
   case WeightFormat::W8G32:
     return group8;
   case WeightFormat::W4G32:
+  case WeightFormat::W4G128:
     return group4;
   case WeightFormat::W2G64:
     return group2;

@@ -83,7 +83,15 @@ double bandwidthShare(WeightFormat format) {
   case WeightFormat::W8G32:
   case WeightFormat::W4:
   case WeightFormat::W4G32:
+  case WeightFormat::W4G128:
     return 0.95;
+  // docs/performance.md, "Kept grids".
+  case WeightFormat::Q4K:
+    return 0.9;
+  case WeightFormat::Q6K:
+    return 0.86;
+  case WeightFormat::NF4:
+    return 0.56;
   case WeightFormat::W2:
   case WeightFormat::W2G64:
     return 0.91;
@@ -139,6 +147,15 @@ double instructionsPerWeight(WeightFormat format, bool dotProduct) {
     return dotProduct ? 0.043 : 11.0 / 32;
   case WeightFormat::W2G64:
     return dotProduct ? 0.050 : 12.0 / 32;
+  // Estimates from the inner loops.
+  case WeightFormat::W4G128:
+    return dotProduct ? 0.047 : 10.0 / 32;
+  case WeightFormat::Q4K:
+    return dotProduct ? 0.060 : 12.0 / 32;
+  case WeightFormat::Q6K:
+    return dotProduct ? 0.080 : 20.0 / 32;
+  case WeightFormat::NF4:
+    return 3.0 / 16;
   }
   return 0.3;
 }
@@ -158,7 +175,14 @@ double matmulShare(WeightFormat format) {
   case WeightFormat::W8G32:
   case WeightFormat::W4G32:
   case WeightFormat::W2G64:
+  case WeightFormat::W4G128:
     return 0.6;
+  case WeightFormat::Q4K:
+    return 0.5;
+  case WeightFormat::Q6K:
+    return 0.23;
+  case WeightFormat::NF4:
+    return 0.5;
   }
   return 0.5;
 }

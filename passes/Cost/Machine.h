@@ -35,7 +35,7 @@ struct Uncertainty {
   double bandwidth = 1.15, arithmetic = 1.3, launches = 1.5, storage = 2;
 };
 
-constexpr size_t weightFormatCount = size_t(WeightFormat::W2G64) + 1;
+constexpr size_t weightFormatCount = size_t(WeightFormat::NF4) + 1;
 constexpr size_t kvFormatCount = size_t(KvFormat::Kv4) + 1;
 
 struct MachineModel {

@@ -47,6 +47,15 @@ double weightErrorPrior(WeightFormat format, int64_t k, WeightFormat source) {
     return 0.19; // four asymmetric levels −2…1 with the best scale on a normal distribution
   case WeightFormat::W2G64:
     return 0.17;
+  case WeightFormat::W4G128:
+    return uniformError(expectedAbsMax(128), 7.5);
+  // Relative errors of the encoders on formats.md 6.1, which is nearly normal.
+  case WeightFormat::Q4K:
+    return 0.06909 * 0.06909;
+  case WeightFormat::Q6K:
+    return 0.01725 * 0.01725;
+  case WeightFormat::NF4:
+    return 0.0925 * 0.0925;
   }
   return 1;
 }

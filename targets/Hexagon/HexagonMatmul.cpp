@@ -236,6 +236,10 @@ struct HexagonMatmul : PassWrapper<HexagonMatmul, OperationPass<ModuleOp>> {
       // Malformed functions are kernel-to-loops' to report.
       if (products.size() != 1 || function.getNumArguments() < 2)
         continue;
+      // Blocks are left to the default lowering, which uses the scalar cores.
+      if (auto format = parseWeightFormat(products.front().getFormat());
+          format && info(*format).block)
+        continue;
       ArrayRef<BlockArgument> arguments = function.getArguments();
       TaskRange tasks{arguments[arguments.size() - 2], arguments.back()};
       if (failed(lower(products.front(), tasks)))

@@ -48,7 +48,8 @@ template <class T>
 struct Shape {
   int64_t n, k, capacity;
 };
-constexpr Shape matmulShapes[] = {{130, 197, 9}, {64, 256, 1}, {7, 36, 3}, {192, 64, 13}};
+constexpr Shape matmulShapes[] = {
+    {130, 197, 9}, {64, 256, 1}, {7, 36, 3}, {192, 64, 13}, {70, 704, 2}};
 
 using VariantAndFormat = std::tuple<std::string, WeightFormat>;
 
@@ -82,15 +83,57 @@ protected:
     if (llvm::Error error = kernel.run(buffers, integers))
       ADD_FAILURE() << toString(std::move(error));
   }
-  void checkInteger(Shape shape);
+  enum class Values { Random, Extreme };
+  void checkInteger(Shape shape, Values which);
   void checkFloat(Shape shape);
 };
 
-void LinearKernels::checkInteger(Shape shape) {
+// Weights of the largest and smallest codes that kept grids may hold (−128 with eight bits), and
+// scales of either sign: the largest sums there are, with activations to match.
+std::vector<uint8_t> extremeWeights(WeightFormat format, int64_t n, int64_t k) {
+  const WeightFormatInfo &facts = info(format);
+  GridRuns runs = gridRuns(format);
+  auto countOf = [&](int64_t run) { return run ? (k + run - 1) / run : 1; };
+  GridRows grid;
+  grid.format = format, grid.rows = n, grid.columns = k;
+  int least = facts.bits == 8 ? -128 : facts.minCode;
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t i = 0; i < k; ++i)
+      grid.codes.push_back(int8_t(row % 3 == 0 || (row % 3 == 1 && i % 2) ? least : facts.maxCode));
+  for (int64_t i = 0; i < n * countOf(runs.scale); ++i)
+    grid.scales.push_back(i % 2 ? -0.5f : 0.25f);
+  bool hasMinima = format == WeightFormat::Q4K;
+  for (int64_t i = 0; runs.subScale && i < n * countOf(runs.subScale); ++i) {
+    grid.subScales.push_back(hasMinima ? 63 : i % 3 ? -128 : 127);
+    if (hasMinima)
+      grid.subMins.push_back(63);
+  }
+  if (hasMinima)
+    grid.minScales = grid.scales;
+  EXPECT_EQ(gridError(grid), "");
+  std::vector<uint8_t> blob(packedBytes(format, n, k));
+  int64_t bytes = panelBytes(format, k);
+  for (int64_t first = 0; first < n; first += panelRows) {
+    float scales[panelRows];
+    int32_t corrections[panelRows];
+    packPanelFromGrid(grid, first, std::min(panelRows, n - first),
+                      std::span(blob).subspan(first / panelRows * bytes, bytes), scales,
+                      corrections);
+    if (facts.group == 0)
+      memcpy(&blob[scalesOffset(format, n, k) + 4 * first], scales, sizeof(scales));
+    if (format == WeightFormat::W8)
+      memcpy(&blob[correctionOffset(format, n, k) + 4 * first], corrections, sizeof(corrections));
+  }
+  return blob;
+}
+
+void LinearKernels::checkInteger(Shape shape, Values which) {
   auto [n, k, capacity] = shape;
   int64_t padded = paddedColumns(format(), k), group = info(format()).group,
           groups = group ? padded / group : 1;
-  std::vector<uint8_t> weights = randomWeights(format(), n, k, 7);
+  bool isExtreme = which == Values::Extreme;
+  std::vector<uint8_t> weights =
+      isExtreme ? extremeWeights(format(), n, k) : randomWeights(format(), n, k, 7);
   std::string c = memref({capacity, padded}, "i8"), s = memref({capacity, groups}, "f32"),
               u = memref({capacity, groups}, "i32"), w = memref({(int64_t)weights.size()}, "i8"),
               y = memref({capacity, n}, "f32");
@@ -101,7 +144,11 @@ void LinearKernels::checkInteger(Shape shape) {
           ", " + u + ", " + w + ", " + y));
   if (!kernel)
     return;
-  QuantizedRows x = quantizeRows(randomFloats(capacity * k, 3), capacity, k, group);
+  std::vector<float> inputs = randomFloats(capacity * k, 3);
+  if (isExtreme)
+    for (size_t i = 0; i < inputs.size(); ++i)
+      inputs[i] = i / k % 2 || i % 2 ? -1 : 1;
+  QuantizedRows x = quantizeRows(inputs, capacity, k, group);
   std::vector<float> expected = matmulInteger(format(), weights, x, capacity, n, k);
   int64_t panels = (n + 63) / 64;
   for (int64_t rows = 1; rows <= capacity; ++rows) {
@@ -146,10 +193,16 @@ TEST_P(LinearKernels, MatmulAgreesBitForBit) {
   GC_SKIP_UNLESS_RUNNABLE(variant());
   for (Shape shape : matmulShapes) {
     if (info(format()).isInteger)
-      checkInteger(shape);
+      checkInteger(shape, Values::Random);
     else
       checkFloat(shape);
   }
+}
+
+TEST_P(LinearKernels, ExtremeCodesAndNegativeScalesAgreeBitForBit) {
+  GC_SKIP_UNLESS_RUNNABLE(variant());
+  if (info(format()).isInteger)
+    checkInteger({70, 512, 5}, Values::Extreme);
 }
 
 TEST_P(LinearKernels, GatherPackedRows) {

@@ -21,7 +21,7 @@ text = open(profile).read()
 medians = [float(value) for value in re.findall(r"median: (\S+)", text)]
 # Nine weight formats with three figures each, four cache formats with two, reads, launch, element.
 report.check("all figures are positive numbers", len(medians) >= 9 * 3 + 4 * 2 + 4 and all(0 < value < 1e18 for value in medians), f"{len(medians)} figures")
-for name in ("f32", "bf16", "f16", "w8", "w4", "w2", "w8g32", "w4g32", "w2g64", "kv8", "kv4"):
+for name in ("f32", "bf16", "f16", "w8", "w4", "w2", "w8g32", "w4g32", "w2g64", "w4g128", "q4_k", "q6_k", "nf4", "kv8", "kv4"):
     report.check(f"{name} is measured", f'format: "{name}"' in text)
 for field in ("memory_bytes", "process_budget_bytes", "read_bytes_per_second", "cores"):
     report.check(f"{field} is stated", re.search(rf"^{field} {{", text, re.M) is not None)

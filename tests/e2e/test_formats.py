@@ -9,7 +9,8 @@ import os
 import gc_e2e as gc
 
 LIMITS = [  # weight format, cache format, largest relative change of perplexity
-    ("bf16", "f32", 0.01), ("w8", "f32", 0.01), ("w8g32", "f16", 0.01), ("w4g32", "kv8", 0.06), ("w4", "f32", 0.35), ("f32", "kv8", 0.01), ("f32", "kv4", 0.10),
+    ("bf16", "f32", 0.01), ("w8", "f32", 0.01), ("w8g32", "f16", 0.01), ("w4g32", "kv8", 0.06), ("w4", "f32", 0.35),
+    ("w4g128", "f32", 0.15), ("q4_k", "f32", 0.06), ("q6_k", "f32", 0.01), ("nf4", "f32", 0.08), ("f32", "kv8", 0.01), ("f32", "kv4", 0.10),
 ]
 report = gc.Report()
 folder = gc.scratch("formats")

@@ -32,9 +32,31 @@ QuantizedRows quantizeRows(const std::vector<float> &x, int64_t rows, int64_t co
   return result;
 }
 
+static std::vector<float> matmulNf4(const std::vector<uint8_t> &weights,
+                                    const std::vector<float> &x, int64_t rows, int64_t n,
+                                    int64_t k) {
+  std::vector<float> out(rows * n);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < n; ++i) {
+      float y = 0;
+      for (int64_t first = 0; first < k; first += 64) {
+        double scale = decodeScales(WeightFormat::NF4, weights.data(), i, first, k).scale;
+        float sum = 0;
+        for (int64_t j = first; j < std::min(k, first + 64); ++j)
+          sum = std::fma(x[row * k + j],
+                         nf4Table[decodeCode(WeightFormat::NF4, weights.data(), i, j, n, k)], sum);
+        y = std::fma((float)scale, sum, y);
+      }
+      out[row * n + i] = y;
+    }
+  return out;
+}
+
 std::vector<float> matmulFloat(WeightFormat format, const std::vector<uint8_t> &weights,
                                const std::vector<float> &x, int64_t rows, int64_t n, int64_t k) {
   std::vector<float> out(rows * n);
+  if (format == WeightFormat::NF4)
+    return matmulNf4(weights, x, rows, n, k);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t i = 0; i < n; ++i) {
       float sum = 0;
@@ -46,8 +68,42 @@ std::vector<float> matmulFloat(WeightFormat format, const std::vector<uint8_t> &
   return out;
 }
 
+// Small scales times dot products of groups of 32 columns are exact; blocks of them are scaled.
+static std::vector<float> matmulBlocks(WeightFormat format, const std::vector<uint8_t> &weights,
+                                       const QuantizedRows &x, int64_t rows, int64_t n, int64_t k) {
+  std::vector<float> out(rows * n);
+  int64_t groupsPerBlock = info(format).block / 32;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < n; ++i) {
+      float y = 0;
+      for (int64_t first = 0; first < x.groups; first += groupsPerBlock) {
+        float sum = 0, minima = 0;
+        DecodedScales scales;
+        for (int64_t g = first; g < std::min(x.groups, first + groupsPerBlock); ++g) {
+          int64_t dot = 0, activations = 0;
+          for (int64_t j = 32 * g; j < 32 * (g + 1); ++j) {
+            scales = decodeScales(format, weights.data(), i, j, k);
+            int code = x.codes[row * x.padded + j];
+            dot += scales.small * decodeCode(format, weights.data(), i, j, n, k) * code;
+            activations += code;
+          }
+          float scale = x.scales[row * x.groups + g];
+          sum = std::fma((float)dot, scale, sum);
+          minima = std::fma((float)scales.smallMinimum, scale * (float)activations, minima);
+        }
+        y = std::fma((float)scales.scale, sum, y);
+        if (format == WeightFormat::Q4K)
+          y = std::fma(-(float)scales.minimumScale, minima, y);
+      }
+      out[row * n + i] = y;
+    }
+  return out;
+}
+
 std::vector<float> matmulInteger(WeightFormat format, const std::vector<uint8_t> &weights,
                                  const QuantizedRows &x, int64_t rows, int64_t n, int64_t k) {
+  if (info(format).block)
+    return matmulBlocks(format, weights, x, rows, n, k);
   std::vector<float> out(rows * n);
   int64_t size = x.padded / x.groups;
   for (int64_t row = 0; row < rows; ++row)

@@ -2,6 +2,7 @@
 // in order, whatever the tile or the instruction set, so all variants and row counts agree bit for
 // bit.
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Conversion/KernelToLoops/MatmulTable.h"
 #include "passes/Conversion/KernelToLoops/PanelLoops.h"
 
 using namespace mlir;
@@ -86,7 +87,12 @@ private:
 LogicalResult emit(OpBuilder &builder, MatmulFloatOp op, TaskRange tasks,
                    const TargetInfo &target) {
   VectorMath m(builder, op.getLoc());
-  FloatPanel panels(m, op, *parseWeightFormat(op.getFormat()));
+  WeightFormat format = *parseWeightFormat(op.getFormat());
+  if (format == WeightFormat::NF4) {
+    emitTableProduct(m, op, tasks, target);
+    return success();
+  }
+  FloatPanel panels(m, op, format);
   // Six rows of 64 outputs fill 24 of 32 wide registers; smaller machines take 16 outputs at a
   // time, and those that hold next to nothing take few rows, for the sake of less code.
   int64_t rowTile = target.wideRegisters() >= 8 ? 6 : 2;

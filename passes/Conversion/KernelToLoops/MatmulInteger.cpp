@@ -1,70 +1,30 @@
 // matmul_integer: x · Wᵀ for int8 activations and packed integer weights (P64). Sums over a row
 // (channel-wise) or over a group are exact in int32; group sums are added in order, in f32, with
 // one fused multiply-add each. So the instruction set and the tile change nothing in the result.
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "passes/Conversion/KernelToLoops/DotProducts.h"
-#include "passes/Conversion/KernelToLoops/PanelLoops.h"
+// Formats with blocks sum their groups first, multiplied by small scales (exact), and then multiply
+// by the block's scale.
+#include "passes/Conversion/KernelToLoops/IntegerPanel.h"
 
 using namespace mlir;
 
 namespace gcompile::kernel {
-namespace {
 
-constexpr int64_t panelWidth = 64, wideLanes = 16;
+// Sums of the activations of a group, one for each row.
+SmallVector<Value> IntegerPanel::sumsOf(ArrayRef<TileRow> rows, Value group) {
+  return llvm::map_to_vector(
+      rows, [&](TileRow row) { return m.loadScalar(op.getSums(), {row.in, group}); });
+}
 
-// How a panel is cut: a *unit* is the 64 bytes of one quad of k for 16 rows (w8), 32 (w4), or 64
-// (w2); it has `fields` accumulators of 16 rows, each in `parts` registers.
-class IntegerPanel {
-public:
-  IntegerPanel(VectorMath &m, MatmulIntegerOp op, const WeightFormatInfo &format, DotStrategy &dot)
-      : m(m), op(op), format(format), dot(dot), fields(dot.fields), units(4 / fields),
-        parts(wideLanes / dot.partLanes),
-        padded(cast<MemRefType>(op.getCodes().getType()).getDimSize(1)),
-        columns(cast<MemRefType>(op.getOuts().getType()).getDimSize(1)) {
-    codes = m.viewBytes(flatten(m, op.getCodes()), m.b.getI32Type());
-  }
+Value IntegerPanel::panelStart(const ProductTile &tile) {
+  Value bytes = m.muli(tile.panel, panelBytes(format.format, op.getColumns()));
+  return tile.matrix ? m.addi(bytes, tile.matrix) : bytes;
+}
 
-  int64_t unitCount() const { return units; }
-  // Outputs of the units [from, to) of a tile's panel.
-  void tile(const ProductTile &tile, int64_t from, int64_t to);
-
-private:
-  // Everything that is kept for one unit and one row: [field][part].
-  int64_t slotsPerUnit() const { return fields * parts; }
-  int64_t firstOutput(int64_t unit, int64_t field, int64_t part) const {
-    return (unit * fields + field) * wideLanes + part * dot.partLanes;
-  }
-  SmallVector<Value> initialSums(const ProductTile &tile, Value group, int64_t from, int64_t to);
-  // Of this byte of a matrix in the whole blob.
-  Value inMatrix(const ProductTile &tile, Value bytes) {
-    return tile.matrix ? m.addi(bytes, tile.matrix) : bytes;
-  }
-  void quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<TileRow> rows, int64_t from,
-             int64_t to, MutableArrayRef<Value> sums);
-  void finishSums(MutableArrayRef<Value> sums);
-  SmallVector<Value> channelWise(const ProductTile &tile, int64_t from, int64_t to);
-  SmallVector<Value> groupWise(const ProductTile &tile, int64_t from, int64_t to);
-  Value toFloat(Value sums) { return arith::SIToFPOp::create(m.b, m.f32s(dot.partLanes), sums); }
-  // Quads an iteration takes. With several rows more than one makes LLVM hold more activations at
-  // once than there are registers.
-  int64_t unrollFor(ArrayRef<TileRow> rows) const {
-    return std::max<int64_t>(rows.size() == 1 ? 4 : 1, dot.quadsPerBatch());
-  }
-
-  VectorMath &m;
-  MatmulIntegerOp op;
-  const WeightFormatInfo &format;
-  DotStrategy &dot;
-  const int64_t fields, units, parts, padded, columns;
-  Value codes; // activations as quads
-};
-
-SmallVector<Value> IntegerPanel::initialSums(const ProductTile &tile, Value group, int64_t from,
-                                             int64_t to) {
+SmallVector<Value> IntegerPanel::initialSums(const ProductTile &tile, ArrayRef<Value> rowSums,
+                                             int64_t from, int64_t to) {
   SmallVector<Value> sums;
   Value words = dot.startsAtCorrection() ? m.viewBytes(op.getWeights(), m.b.getI32Type()) : Value();
-  for (TileRow row : tile.rows) {
-    Value rowSum = m.loadScalar(op.getSums(), {row.in, group});
+  for (Value rowSum : rowSums) {
     for (int64_t unit = from; unit < to; ++unit)
       for (int64_t field = 0; field < fields; ++field) {
         int64_t factor = dot.sumFactor(field);
@@ -104,7 +64,8 @@ void IntegerPanel::quads(Value bytes, Value firstQuad, int64_t count, ArrayRef<T
     for (int64_t q = begin; q < std::min(count, begin + batch); ++q)
       for (int64_t unit = from; unit < to; ++unit)
         for (int64_t part = 0; part < parts; ++part) {
-          int64_t offset = (q * units + unit) * unitBytes + part * 4 * dot.partLanes;
+          int64_t offset =
+              q * plane.quadBytes + plane.offset + unit * unitBytes + part * 4 * dot.partLanes;
           Value weights = m.loadAs(partType, op.getWeights(), m.addi(bytes, offset));
           for (size_t r = 0; r < rows.size(); ++r) {
             SmallVector<Value> own;
@@ -133,11 +94,21 @@ void IntegerPanel::finishSums(MutableArrayRef<Value> sums) {
     }
 }
 
+SmallVector<Value> IntegerPanel::dots(const ProductTile &tile, ArrayRef<Value> rowSums, Value bytes,
+                                      Value firstQuad, int64_t count, int64_t from, int64_t to) {
+  SmallVector<Value> sums = initialSums(tile, rowSums, from, to);
+  for (int64_t quad = 0, step = std::min<int64_t>(8, count); quad < count; quad += step)
+    quads(m.addi(bytes, quad * plane.quadBytes), m.addi(firstQuad, quad), step, tile.rows, from, to,
+          sums);
+  finishSums(sums);
+  return sums;
+}
+
 SmallVector<Value> IntegerPanel::channelWise(const ProductTile &tile, int64_t from, int64_t to) {
   ArrayRef<TileRow> rows = tile.rows;
-  int64_t quadBytes = panelWidth * format.bits / 2;
-  Value base = inMatrix(tile, m.muli(tile.panel, panelBytes(format.format, op.getColumns())));
-  SmallVector<Value> sums = initialSums(tile, m.index(0), from, to);
+  int64_t quadBytes = plane.quadBytes;
+  Value base = panelStart(tile);
+  SmallVector<Value> sums = initialSums(tile, sumsOf(rows, m.index(0)), from, to);
   // The four accumulators of a single row in wide registers would wait for each other: quads take
   // turns between two sets.
   size_t size = sums.size(), sets = rows.size() == 1 && parts == 1 ? 2 : 1;
@@ -182,21 +153,18 @@ SmallVector<Value> IntegerPanel::channelWise(const ProductTile &tile, int64_t fr
 
 SmallVector<Value> IntegerPanel::groupWise(const ProductTile &tile, int64_t from, int64_t to) {
   ArrayRef<TileRow> rows = tile.rows;
-  int64_t group = format.group, quadBytes = panelWidth * format.bits / 2;
-  int64_t codeBytes = group / 4 * quadBytes, blockBytes = codeBytes + 2 * panelWidth;
-  Value base = inMatrix(tile, m.muli(tile.panel, panelBytes(format.format, op.getColumns())));
+  int64_t group = format.group;
+  int64_t codeBytes = group / 4 * plane.quadBytes, blockBytes = codeBytes + 2 * panelWidth;
+  Value base = panelStart(tile);
   Value halves = m.viewBytes(op.getWeights(), m.b.getF16Type());
   SmallVector<Value> outputs(rows.size() * (to - from) * slotsPerUnit(),
                              m.constant(m.f32s(dot.partLanes), 0));
   auto block = [&](Value number, int64_t, ValueRange carried) {
     SmallVector<Value> next(carried);
     Value start = m.addi(base, m.muli(number, blockBytes));
-    SmallVector<Value> sums = initialSums(tile, number, from, to);
     prefetchStream(m, op.getWeights(), start, blockBytes);
-    Value firstQuad = m.muli(number, group / 4);
-    for (int64_t quad = 0, step = 8; quad < group / 4; quad += step)
-      quads(m.addi(start, quad * quadBytes), m.addi(firstQuad, quad), step, rows, from, to, sums);
-    finishSums(sums);
+    SmallVector<Value> sums =
+        dots(tile, sumsOf(rows, number), start, m.muli(number, group / 4), group / 4, from, to);
     Value scales = m.divi(m.addi(start, codeBytes), 2);
     size_t i = 0;
     for (TileRow row : rows) {
@@ -215,8 +183,9 @@ SmallVector<Value> IntegerPanel::groupWise(const ProductTile &tile, int64_t from
 }
 
 void IntegerPanel::tile(const ProductTile &tile, int64_t from, int64_t to) {
-  SmallVector<Value> outputs =
-      format.group ? groupWise(tile, from, to) : channelWise(tile, from, to);
+  SmallVector<Value> outputs = format.block   ? blockWise(tile, from, to)
+                               : format.group ? groupWise(tile, from, to)
+                                              : channelWise(tile, from, to);
   SmallVector<PanelPiece> pieces;
   size_t i = 0;
   for (TileRow row : tile.rows)
@@ -227,6 +196,8 @@ void IntegerPanel::tile(const ProductTile &tile, int64_t from, int64_t to) {
   storePanel(m, op.getOuts(), tile.panel, pieces);
 }
 
+namespace {
+
 // Rows of a tile, and units of a panel that it covers at once, such that accumulators leave room
 // for operands in the registers.
 struct TileShape {
@@ -234,6 +205,9 @@ struct TileShape {
 };
 TileShape tileShape(const WeightFormatInfo &format, const TargetInfo &target, int64_t units) {
   bool isGrouped = format.group != 0;
+  // The two planes of six bits have different units: all of them together.
+  if (format.bits == 6)
+    return {target.wideRegisters() >= 32 ? 2 : 1, units};
   if (target.wideRegisters() >= 32)
     return {isGrouped ? 2 : 4, units};
   switch (format.bits) {
@@ -246,6 +220,36 @@ TileShape tileShape(const WeightFormatInfo &format, const TargetInfo &target, in
   }
 }
 
+// The panel with the dot products for one or for several rows; of six bits, its two planes.
+class PanelOfRows {
+public:
+  PanelOfRows(VectorMath &m, MatmulIntegerOp op, const WeightFormatInfo &format,
+              const TargetInfo &target, RowCount rows) {
+    bool isSixBits = format.bits == 6;
+    if (isSixBits)
+      add(m, op, sixBitPlane(2), target, rows, {128, 192}, nullptr);
+    add(m, op, isSixBits ? sixBitPlane(4) : format, target, rows,
+        {0, isSixBits ? 192 : panelWidth * format.bits / 2},
+        isSixBits ? planes.front().get() : nullptr);
+  }
+  IntegerPanel &panel() { return *planes.back(); }
+
+private:
+  static const WeightFormatInfo &sixBitPlane(unsigned bits) {
+    static constexpr WeightFormatInfo nibbles = {WeightFormat::Q6K, "", 4, 32, true, 0, 0, 15, 256},
+                                      pairs = {WeightFormat::Q6K, "", 2, 32, true, 0, 0, 3, 256};
+    return bits == 4 ? nibbles : pairs;
+  }
+  void add(VectorMath &m, MatmulIntegerOp op, const WeightFormatInfo &format,
+           const TargetInfo &target, RowCount rows, Plane plane, IntegerPanel *high) {
+    dots.push_back(makeDotStrategy(m, format, target, rows));
+    planes.push_back(std::make_unique<IntegerPanel>(m, op, format, *dots.back(), plane, high));
+  }
+
+  SmallVector<std::unique_ptr<DotStrategy>> dots;
+  SmallVector<std::unique_ptr<IntegerPanel>> planes;
+};
+
 } // namespace
 
 LogicalResult emit(OpBuilder &builder, MatmulIntegerOp op, TaskRange tasks,
@@ -257,17 +261,16 @@ LogicalResult emit(OpBuilder &builder, MatmulIntegerOp op, TaskRange tasks,
                             << mostColumns;
   const WeightFormatInfo &format = info(*parseWeightFormat(op.getFormat()));
   VectorMath m(builder, op.getLoc());
-  std::unique_ptr<DotStrategy> single = makeDotStrategy(m, format, target, RowCount::One);
-  std::unique_ptr<DotStrategy> several = makeDotStrategy(m, format, target, RowCount::Several);
-  IntegerPanel singleRow(m, op, format, *single), severalRows(m, op, format, *several);
-  int64_t units = singleRow.unitCount();
+  PanelOfRows singleRow(m, op, format, target, RowCount::One);
+  PanelOfRows severalRows(m, op, format, target, RowCount::Several);
+  int64_t units = singleRow.panel().unitCount();
   TileShape shape = tileShape(format, target, units);
   ProductShape product = productShape(op, op.getCodes(), op.getColumns());
   forEachProductTile(m, product, tasks, shape.rows, [&](const ProductTile &tile) {
     if (tile.rows.size() == 1)
-      return singleRow.tile(tile, 0, units);
+      return singleRow.panel().tile(tile, 0, units);
     for (int64_t unit = 0; unit < units; unit += shape.units)
-      severalRows.tile(tile, unit, std::min(units, unit + shape.units));
+      severalRows.panel().tile(tile, unit, std::min(units, unit + shape.units));
   });
   return success();
 }

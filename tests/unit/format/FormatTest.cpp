@@ -9,7 +9,7 @@ using namespace gcompile;
 namespace {
 
 TEST(WeightFormats, NamesRoundTrip) {
-  EXPECT_EQ(weightFormats().size(), 9u);
+  EXPECT_EQ(weightFormats().size(), 13u);
   for (const WeightFormatInfo &format : weightFormats()) {
     EXPECT_EQ(parseWeightFormat(format.name), format.format);
     EXPECT_EQ(name(format.format), format.name);
@@ -31,6 +31,17 @@ TEST(WeightFormats, PanelBytesOfOneBlock) {
   EXPECT_EQ(panelBytes(WeightFormat::W8G32, 64), 4352);
   EXPECT_EQ(panelBytes(WeightFormat::W4G32, 64), 2304);
   EXPECT_EQ(panelBytes(WeightFormat::W2G64, 64), 1152);
+  EXPECT_EQ(panelBytes(WeightFormat::NF4, 64), 2304);
+}
+
+TEST(WeightFormats, BlocksHaveScalesInFront) {
+  EXPECT_EQ(panelBytes(WeightFormat::W4G128, 256), 2 * (128 + 4 * 1024)); // 4.125 bits
+  EXPECT_EQ(panelBytes(WeightFormat::Q4K, 256), 256 + 8 * 1152);          // 4.625 bits
+  EXPECT_EQ(panelBytes(WeightFormat::Q6K, 256), 128 + 8 * 1664);          // 6.5625 bits
+  // 704 = 2 · 256 + 192: the last block is shorter, its scales are there.
+  EXPECT_EQ(panelBytes(WeightFormat::Q4K, 704), 3 * 256 + 22 * 1152);
+  EXPECT_EQ(panelBytes(WeightFormat::Q6K, 65), 128 + 4 * 1664);
+  EXPECT_EQ(panelBytes(WeightFormat::NF4, 37), 2304);
 }
 
 TEST(WeightFormats, IntegerColumnsArePaddedAndFloatColumnsAreNot) {

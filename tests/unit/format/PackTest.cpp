@@ -55,7 +55,8 @@ INSTANTIATE_TEST_SUITE_P(Formats, EveryFormat,
                          testing::Values(WeightFormat::F32, WeightFormat::BF16, WeightFormat::F16,
                                          WeightFormat::W8, WeightFormat::W4, WeightFormat::W2,
                                          WeightFormat::W8G32, WeightFormat::W4G32,
-                                         WeightFormat::W2G64),
+                                         WeightFormat::W2G64, WeightFormat::W4G128,
+                                         WeightFormat::Q4K, WeightFormat::Q6K, WeightFormat::NF4),
                          [](const auto &info) { return std::string(name(info.param)); });
 
 class EveryIntegerFormat : public testing::TestWithParam<WeightFormat> {};
@@ -218,6 +219,15 @@ double errorBound(WeightFormat format) {
     return 0.152;
   case WeightFormat::W2G64:
     return 0.130;
+  case WeightFormat::W4G128:
+    return 0.0098;
+  // llama.cpp's encoders on the nearly normal data of formats.md 6.1, whose tails are shorter.
+  case WeightFormat::Q4K:
+    return 0.06909 * 0.06909 * 1.06;
+  case WeightFormat::Q6K:
+    return 0.01725 * 0.01725 * 1.06;
+  case WeightFormat::NF4:
+    return 0.0088;
   }
   return 0;
 }
@@ -245,6 +255,8 @@ TEST_P(EveryFormat, RoundTripErrorIsWithinTheFormatsBound) {
 }
 
 TEST_P(EveryFormat, PaddingDecodesToZero) {
+  if (GetParam() == WeightFormat::Q4K)
+    return; // there may be no code for zero; activations are zero there
   Matrix m = gaussian(70, 50, 1.0f, 9);
   std::vector<uint8_t> blob = pack(GetParam(), m);
   for (int64_t n = 0; n < 128; ++n)
@@ -363,7 +375,9 @@ TEST(ScaleSearch, BeatsThePlainScale) {
 TEST_P(EveryFormat, BytesAreTheSameOnEveryMachine) {
   constexpr uint64_t golden[] = {0x30ee44715a16015a, 0x872957e0261e5f1f, 0xe68a35e80598b33e,
                                  0x4b168562eec57682, 0x8106285395729a57, 0xe177e950ef3dedbb,
-                                 0xef2b2605d8b34b83, 0xed20ef2d7888f4e2, 0x0e0a283be868e7b9};
+                                 0xef2b2605d8b34b83, 0xed20ef2d7888f4e2, 0x0e0a283be868e7b9,
+                                 0x4f54ced27a6abad8, 0xfa5ae2d606137ef2, 0x9b8b32b11e9ab3a6,
+                                 0xb2ce4f841e5e3079};
   Matrix m = gaussian(100, 1000, 0.02f, 77);
   uint64_t hash = 0xcbf29ce484222325u;
   for (uint8_t byte : pack(GetParam(), m))
