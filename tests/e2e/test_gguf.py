@@ -18,6 +18,11 @@ reference = gc.reference("gemma4-tiny")
 options = ("--target", "host", "--weight-format", "f32", "--kv-format", "f32", "--context", "2048")
 
 
+def bytes_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def worst(a, b):
     return max(abs(x - y) for left, right in zip(a, b) for x, y in zip(left, right))
 
@@ -72,15 +77,53 @@ for formats in ("w8", "w4g32"):
     args = ("--target", "host", "--weight-format", formats, "--kv-format", "kv8", "--context", "256")
     report.equal(f"as {formats}: logits of the decoded values, quantized", worst(gc.logits(gc.compiled(micro, *args), ids), gc.logits(gc.compiled(decoded, *args), ids)), 0)
 
+# K types on their own grids: only activations are rounded, so that logits are as near those of the values as eight-bit weights get them, which round the
+# activations alike, and nearer than after rounding the same tensors to a grid of 4-bit groups.
+infos = gc_gguf.read_infos(bytes_of(micro))
+kinds = {kind: sum(each[2] == kind for each in infos) for kind in (12, 14)}
+report.check("the micro model has Q4_K and Q6_K matrices", min(kinds.values()) >= 3, kinds)
+
+
+def rules(q4_k, q6_k):
+    """Formats for the tensors of these types; the others f32."""
+    chosen = ["f32"]
+    for name, _, kind, _ in infos:
+        if kind in kinds:
+            block = ""
+            if name.startswith("blk."):
+                _, number, name = name.split(".", 2)
+                block = f"layers.{number}."
+            chosen.append(f"*{block}{back[name]}={q4_k if kind == 12 else q6_k}")
+    return ",".join(chosen)
+
+
+def error(formats):
+    got = gc.logits(gc.compiled(micro, "--target", "host", "--weight-format", formats, "--kv-format", "f32", "--context", "256"), ids)
+    squares = [(x - y) ** 2 for left, right in zip(got, wanted) for x, y in zip(left, right)]
+    return (sum(squares) / len(squares)) ** 0.5
+
+
+kept, eight, four = error(rules("q4_k", "q6_k")), error(rules("w8g32", "w8g32")), error(rules("w4g32", "w4g32"))
+report.check("Q4_K and Q6_K on their grids: logits as near as activations let them be", kept < eight, f"rms {kept:.3g}; as w8g32 {eight:.3g}")
+report.check("Q4_K and Q6_K on their grids: nearer than rounded again", kept < four / 4, f"rms {kept:.3g}; as w4g32 {four:.3g}")
+# The errors that a plan is made from: none for a grid that is kept.
+priced = json.loads(gc.must([gc.GCOMPILE, "plan", "--model", micro, "--target", "host", "--weight-format", rules("q4_k", "q6_k"), "--kv-format", "f32",
+                             "--context", "256", "--json"]).stdout)["predicted"]["kl"]
+again = json.loads(gc.must([gc.GCOMPILE, "plan", "--model", micro, "--target", "host", "--weight-format", rules("w4g32", "w4g32"), "--kv-format", "f32",
+                            "--context", "256", "--json"]).stdout)["predicted"]["kl"]
+report.check("Q4_K and Q6_K on their grids: priced below rounding again", priced < again / 3, f"{priced:.3g} and {again:.3g}")
+
 # What is said of a file.
 facts = json.loads(gc.must([gc.GCOMPILE, "inspect", micro, "--json"]).stdout)
 report.equal("inspect: container, preset, template", (facts["container"], facts["preset"], facts["chat_template"], facts["tokens"]), ("GGUF", None, "recognised", 275))
 report.equal("inspect: what ups are stored and kept as",
              [(each["format"], each["kept_as"], each["tensors"]) for each in facts["classes"]["up"]], [("Q4_0", "w4g32", 3)])
 sizes = os.path.getsize(micro)
+report.equal("inspect: what downs are stored and kept as",
+             [(each["format"], each["kept_as"], each["tensors"]) for each in facts["classes"]["down"]], [("Q6_K", "q6_k", 2), ("Q4_K", "q4_k", 1)])
 report.check("inspect: bytes of the text model are nearly those of the file", 0.95 * sizes < facts["text_bytes"] < sizes, f"{facts['text_bytes']} of {sizes}")
 table = gc.must([gc.GCOMPILE, "inspect", micro]).stdout
-report.check("inspect: the table names formats and what they are kept as", all(word in table for word in ("Q6_K", "Q4_0", "w4g32", "GGUF", "no published size")), table)
+report.check("inspect: the table names formats and what they are kept as", all(word in table for word in ("Q6_K", "q6_k", "Q4_K", "q4_k", "Q4_0", "w4g32", "GGUF", "no published size")), table)
 preset = json.loads(gc.must([gc.GCOMPILE, "inspect", "gemma-4-31B", "--json"]).stdout)
 report.equal("inspect: a published size is itself", (preset["preset"], preset["container"], preset["has_weights"]), ("gemma-4-31B", None, False))
 
@@ -117,8 +160,7 @@ report.check("imatrix: of another model: refused", wrong.code == 1 and "made of 
 for name, text in (("imatrix.gguf", "importance matrix"), ("blocks.gguf", "architecture 'blocks'")):
     result = gc.gcompile("--model", os.path.join(gc.DATA, "gguf", name), "--target", "host", "-o", os.path.join(folder, "x.gpk"))
     report.check(f"{name} is refused by what it is", result.code == 1 and text in result.stderr, result.stderr)
-with open(micro, "rb") as file:
-    bytes_ = file.read()
+bytes_ = bytes_of(micro)
 cut = os.path.join(folder, "cut.gguf")
 for length in (0, 3, 4, 24, 1000, 20000, len(bytes_) // 2, len(bytes_) - 40):
     with open(cut, "wb") as file:

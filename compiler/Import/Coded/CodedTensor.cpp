@@ -159,7 +159,7 @@ Error readParts(const Checkpoint &raw, const CodedTensor &tensor, int64_t firstR
   return Error::success();
 }
 
-// code = (stored ^ flip) − zero, for every integer form.
+// code = (stored ^ flip) − zero; codes of tables and of forms with a bias stay as they are stored.
 struct CodeRule {
   unsigned flip = 0; // turns two's complement into offset binary
   int half = 0;
@@ -167,7 +167,7 @@ struct CodeRule {
 
 CodeRule ruleOf(const CodedTensor &tensor) {
   int half = 1 << (tensor.bits - 1);
-  if (tensor.biases.tensor)
+  if (tensor.biases.tensor || tensor.numbers == CodeNumbers::Table)
     return {};
   // Packed zero points are in units of the stored code, plain ones of the signed one.
   bool inStored = tensor.zeros.tensor && tensor.zeros.order != ZeroOrder::Plain;
@@ -251,9 +251,10 @@ Error decodeRows(const Checkpoint &raw, const CodedTensor &tensor, int64_t first
 Error appendRowsOnGrid(const Checkpoint &raw, const CodedTensor &tensor, int64_t firstRow,
                        int64_t rowCount, GridRows &out) {
   int64_t columns = tensor.columns, groups = tensor.groups();
-  int64_t gridGroup = info(out.format).group ? int64_t(info(out.format).group)
-                      : tensor.sliceColumns  ? tensor.sliceColumns
-                                             : columns;
+  int64_t run = gridRuns(out.format).scale;
+  int64_t gridGroup = run                   ? std::min(run, columns)
+                      : tensor.sliceColumns ? tensor.sliceColumns
+                                            : columns;
   int64_t repeats = tensor.groupColumns / gridGroup;
   RowParts parts;
   CodeRule rule = ruleOf(tensor);

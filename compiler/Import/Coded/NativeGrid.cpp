@@ -3,6 +3,7 @@
 #include "compiler/Import/Coded/CodedTensor.h"
 #include "compiler/Import/Coded/ScaleRows.h"
 #include "ir/Format/FloatConvert.h"
+#include "ir/Format/Grid.h"
 
 #include <algorithm>
 
@@ -22,8 +23,9 @@ struct Candidate {
   int64_t scaleGroup; // 0: rows
 };
 constexpr Candidate candidates[] = {
-    {WeightFormat::W2, 0},     {WeightFormat::W2G64, 64}, {WeightFormat::W4, 0},
-    {WeightFormat::W4G32, 32}, {WeightFormat::W8, 0},     {WeightFormat::W8G32, 32},
+    {WeightFormat::W2, 0},       {WeightFormat::W2G64, 64}, {WeightFormat::W4, 0},
+    {WeightFormat::W4G128, 128}, {WeightFormat::W4G32, 32}, {WeightFormat::W8, 0},
+    {WeightFormat::W8G32, 32},
 };
 
 struct Range {
@@ -79,12 +81,24 @@ bool holds(const Candidate &candidate, const CodedTensor &tensor, Range range) {
          tensor.columns % tensor.groupColumns == 0;
 }
 
+// Codes of nf4's own table with a scale, of any f32, for each 64 columns or fewer.
+bool holdsNf4(const CodedTensor &tensor) {
+  int64_t run = gridRuns(WeightFormat::NF4).scale;
+  bool fits = tensor.groupColumns % run == 0 || (tensor.groups() == 1 && tensor.columns < run);
+  return fits && tensor.bits == 4 && tensor.sliceColumns == 0 &&
+         std::equal(tensor.table->begin(), tensor.table->end(), nf4Table, nf4Table + 16);
+}
+
 } // namespace
 
 Expected<std::optional<WeightFormat>> nativeFormatOf(const Checkpoint &raw,
                                                      const CodedTensor &tensor) {
-  if (tensor.numbers == CodeNumbers::Table || tensor.biases.tensor)
+  if (tensor.biases.tensor)
     return std::nullopt;
+  if (tensor.numbers == CodeNumbers::Table)
+    return !tensor.groupIndex && !tensor.zeros.tensor && holdsNf4(tensor)
+               ? std::optional(WeightFormat::NF4)
+               : std::nullopt;
   auto index = readGroupIndex(raw, tensor);
   if (!index)
     return index.takeError();

@@ -286,6 +286,8 @@ TEST(GgufFixtures, KeptGridsDecodeToTheSameValues) {
   }
   EXPECT_GE(kept["Q4_0 as w4g32"], 3);
   EXPECT_GE(kept["Q8_0 as w8g32"], 3);
+  EXPECT_GE(kept["Q4_K as q4_k"], 3);
+  EXPECT_GE(kept["Q6_K as q6_k"], 3);
   const TensorInfo &norm = *model.tensors->find(TensorRole::FinalNorm);
   GridRows grid;
   EXPECT_NE(errorOf(model.checkpoint->readRowsOnGrid(norm, 0, 1, grid)), "");

@@ -65,8 +65,8 @@ TEST(Quantized, NativeFormats) {
     auto native = tensor ? checkpoint->nativeFormat(*tensor) : std::nullopt;
     return native ? std::string(name(*native)) : std::string("none");
   };
-  EXPECT_EQ(format("int4_g32"), "w4g32"); // bf16 scales that are f16 exactly
-  EXPECT_THAT(format("int4_g128"), testing::AnyOf("w4g32", "w4g128"));
+  EXPECT_EQ(format("int4_g32"), "w4g32");   // bf16 scales that are f16 exactly
+  EXPECT_EQ(format("int4_g128"), "w4g128"); // not w4g32 with each scale four times
   EXPECT_EQ(format("int4_channel"), "w4");
   EXPECT_EQ(format("int2_channel"), "w2");
   EXPECT_EQ(format("int3_g32"), "w4g32"); // wider, without loss
@@ -77,6 +77,61 @@ TEST(Quantized, NativeFormats) {
   EXPECT_EQ(format("int8_channel"), "w8");
   EXPECT_EQ(format("fp8_channel"), "none");
   EXPECT_EQ(format("nvfp4"), "none");
+}
+
+TEST(Quantized, NormalFloatsAreKeptOnTheirOwnTable) {
+  auto checkpoint = openForm("coded/bitsandbytes");
+  auto native = [&](const char *name) { return checkpoint->nativeFormat(*checkpoint->find(name)); };
+  EXPECT_EQ(native("nf4.weight"), WeightFormat::NF4);
+  EXPECT_EQ(native("nf4_double.weight"), WeightFormat::NF4); // scales are sums of two: f32
+  EXPECT_EQ(native("fp4.weight"), std::nullopt);             // a table of its own
+  EXPECT_EQ(native("int8.weight"), WeightFormat::W8);
+  GridRows rows;
+  const TensorInfo &tensor = *checkpoint->find("nf4.weight"); // 32 rows of 128
+  ASSERT_EQ(errorOf(checkpoint->readRowsOnGrid(tensor, 3, 2, rows)), "");
+  EXPECT_EQ(rows.codes.size(), 2u * 128);
+  EXPECT_EQ(rows.scales.size(), 2u * 2);
+  EXPECT_EQ(gridError(rows), "");
+}
+
+// Blocks that run over several rows, wider blocks, and blocks that nf4 has no place for.
+TEST(Quantized, BlocksOfNormalFloats) {
+  struct Case {
+    int rows, columns, block;
+    bool kept;
+    size_t scales; // of the grid
+  } cases[] = {{4, 32, 64, true, 4},     {2, 64, 64, true, 2},  {1, 256, 128, true, 4},
+               {2, 128, 256, true, 4},   {2, 64, 32, false, 0}, {1, 256, 64, true, 4},
+               {1, 4096, 4096, true, 64}};
+  for (const Case &one : cases) {
+    size_t values = size_t(one.rows) * one.columns, blocks = values / one.block;
+    std::string state = R"({"quant_type":"nf4","blocksize":)" + std::to_string(one.block) +
+                        R"(,"dtype":"float32","shape":[)" + std::to_string(one.rows) + "," +
+                        std::to_string(one.columns) + "]}";
+    std::string codes;
+    for (size_t i = 0; i < values / 2; ++i)
+      codes += char(37 * i + 11);
+    std::vector<float> scales;
+    for (size_t i = 0; i < blocks; ++i)
+      scales.push_back(.1f + float(i) / 3);
+    RawTensors raw;
+    raw.add("x.weight", "U8", std::to_string(values / 2) + ",1", codes)
+        .add("x.weight.absmax", "F32", std::to_string(blocks), bytesOf(scales))
+        .add("x.weight.quant_map", "F32", "16", bytesOf(std::vector(nf4Table, nf4Table + 16)))
+        .add("x.weight.quant_state.bitsandbytes__nf4", "U8", std::to_string(state.size()), state);
+    auto checkpoint = valueOf(raw.open(R"({"quant_method":"bitsandbytes"})"));
+    const TensorInfo &tensor = *checkpoint->find("x.weight");
+    ASSERT_EQ(checkpoint->nativeFormat(tensor),
+              one.kept ? std::optional(WeightFormat::NF4) : std::nullopt)
+        << one.columns << " " << one.block;
+    if (!one.kept)
+      continue;
+    expectGridEqualsFloats(*checkpoint, tensor);
+    GridRows grid;
+    ASSERT_EQ(errorOf(checkpoint->readRowsOnGrid(tensor, 0, one.rows, grid)), "");
+    EXPECT_EQ(grid.scales.size(), one.scales);
+    EXPECT_EQ(grid.codes[0], uint8_t(codes[0]) >> 4);
+  }
 }
 
 // Scales that no f16 holds are not rounded: the tensor has no native format.

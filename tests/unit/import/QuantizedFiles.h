@@ -59,10 +59,13 @@ inline void expectGridEqualsFloats(const Checkpoint &checkpoint, const TensorInf
   ASSERT_EQ(grid.rows * grid.columns, int64_t(values.size()));
   ASSERT_EQ(values.size() % grid.scales.size(), 0u);
   size_t group = values.size() / grid.scales.size(), wrong = 0;
-  if (info(grid.format).group)
-    EXPECT_EQ(group, info(grid.format).group);
-  for (size_t i = 0; i < values.size(); ++i)
-    wrong += float(grid.codes[i]) * grid.scales[i / group] != values[i];
+  if (int64_t run = gridRuns(grid.format).scale)
+    EXPECT_EQ(int64_t(group), std::min(run, grid.columns));
+  bool isTable = grid.format == WeightFormat::NF4;
+  for (size_t i = 0; i < values.size(); ++i) {
+    float number = isTable ? nf4Table[grid.codes[i]] : float(grid.codes[i]);
+    wrong += number * grid.scales[i / group] != values[i];
+  }
   EXPECT_EQ(wrong, 0u) << tensor.name;
 }
 
