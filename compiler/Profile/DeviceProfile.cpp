@@ -118,8 +118,7 @@ MachineModel machineModel(const DeviceProfile &profile) {
   machine.hasDotProduct = profile.hasFeature("dotprod") || profile.hasFeature("avx512_vnni") ||
                           profile.hasFeature("avx_vnni") || profile.hasFeature("mma_int8");
   if (profile.architecture == "nvptx64") {
-    // A layer's fixed cost on cards, over about ten launches.
-    machine.barrierSeconds = findPublishedRuntime("llama-cuda")->fit.secondsPerLayer / 10;
+    machine.barrierSeconds = findPublishedRuntime("llama-cuda")->fit.secondsPerStep;
   } else {
     // About two vector instructions a cycle and core.
     double clock = profile.value("clock_hertz", 0), threads = profile.value("threads", 0);

@@ -4,19 +4,20 @@ namespace gcompile {
 
 // From tests/data/measurements by fitModelC with the prior of the other groups.
 static constexpr PublishedRuntime runtimes[] = {
-    {"jetson", "Jetson boards, llama.cpp and vLLM", 10, {0.4799, 122.1e-6}, 0.225},
-    {"litert-cpu", "phones and boards, LiteRT-LM on 4 threads", 8, {0.3776, 163.0e-6}, 0.269},
+    {"jetson-llama", "Jetson boards, llama.cpp", 5, {0.3854, 8.99e-6}, 0.211},
+    {"jetson-vllm", "Jetson boards, vLLM", 5, {0.5658, 6.67e-6}, 0.198},
+    {"litert-cpu", "phones and boards, LiteRT-LM on 4 threads", 8, {0.3746, 13.80e-6}, 0.267},
     {"litert-cpu-desktop",
      "Apple M4 Max, LiteRT-LM on its processor",
      2,
-     {0.1878, 407.5e-6},
-     0.408},
-    {"litert-gpu-desktop", "laptops and cards, LiteRT-LM", 6, {0.5051, 131.4e-6}, 0.262},
-    {"litert-gpu-mobile", "phones' GPUs, LiteRT-LM", 5, {0.6708, 203.0e-6}, 0.355},
-    {"llama-cpu", "phones, boards and laptops, llama.cpp", 5, {0.5700, 148.7e-6}, 0.130},
-    {"llama-cuda", "NVIDIA cards, llama.cpp", 14, {0.9727, 87.1e-6}, 0.086},
-    {"llama-metal", "Apple GPUs, llama.cpp", 11, {0.7328, 112.1e-6}, 0.191},
-    {"strix-halo", "Strix Halo GPU, llama.cpp", 3, {0.8777, 158.0e-6}, 0.047},
+     {0.1549, 30.07e-6},
+     0.502},
+    {"litert-gpu-desktop", "laptops and cards, LiteRT-LM", 6, {0.4916, 11.56e-6}, 0.269},
+    {"litert-gpu-mobile", "phones' GPUs, LiteRT-LM", 5, {0.6538, 17.05e-6}, 0.351},
+    {"llama-cpu", "phones, boards and laptops, llama.cpp", 5, {0.5668, 12.32e-6}, 0.130},
+    {"llama-cuda", "NVIDIA cards, llama.cpp", 14, {0.9238, 6.82e-6}, 0.068},
+    {"llama-metal", "Apple GPUs, llama.cpp", 11, {0.7271, 9.90e-6}, 0.189},
+    {"strix-halo", "Strix Halo GPU, llama.cpp", 3, {0.8612, 10.99e-6}, 0.014},
 };
 
 std::span<const PublishedRuntime> publishedRuntimes() { return runtimes; }

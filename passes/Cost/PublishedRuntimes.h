@@ -1,8 +1,9 @@
 // How other runtimes decode Gemma 4, as two constants for each class of runtime: the share of the
-// memory's peak that they reach and what a layer costs besides. Fitted to 64 published measurements
-// (tests/data/measurements); tests/unit/cost/PublishedRuntimesTest fits them again, prints the
-// table of errors, and fails when these constants are not what the measurements say. They serve
-// where nothing was measured of our own kernels on a kind of device, and say what a rival does.
+// memory's peak that they reach and what a launch costs besides. Fitted to 64 published
+// measurements (tests/data/measurements); tests/unit/cost/PublishedRuntimesTest fits them again,
+// prints the table of errors, and fails when these constants are not what the measurements say.
+// They serve where nothing was measured of our own kernels on a kind of device, and say what a
+// rival does.
 #pragma once
 
 #include "passes/Cost/RooflineFit.h"
@@ -15,7 +16,7 @@ namespace gcompile {
 struct PublishedRuntime {
   std::string_view group, title;
   int measurements;
-  RooflineFit fit;      // η of peak bandwidth; τ in seconds a layer
+  RooflineFit fit;      // η of peak bandwidth; τ in seconds a launch (decodeLaunches)
   double expectedError; // mean error of a prediction for a device that is not among them
 };
 
@@ -24,6 +25,6 @@ const PublishedRuntime *findPublishedRuntime(std::string_view group); // null: n
 
 // Variance of a measurement about the model (errors of about 20 %) over that of log τ between
 // groups (factors of about e).
-constexpr double layerCostPriorWeight = 0.04;
+constexpr double stepCostPriorWeight = 0.04;
 
 } // namespace gcompile

@@ -6,8 +6,7 @@
 namespace gcompile {
 
 double predictSeconds(const RooflineFit &fit, const RooflineSample &sample) {
-  return sample.work / (fit.efficiency * sample.peakPerSecond) +
-         sample.layers * fit.secondsPerLayer;
+  return sample.work / (fit.efficiency * sample.peakPerSecond) + sample.steps * fit.secondsPerStep;
 }
 
 static double squaredLogError(const RooflineFit &fit, std::span<const RooflineSample> samples) {
@@ -41,30 +40,29 @@ static double leastIn(double low, double high, const std::function<double(double
 }
 
 // The best η at a given τ. It never exceeds 1: no device works faster than its peak.
-static RooflineFit fitEfficiency(std::span<const RooflineSample> samples, double secondsPerLayer) {
-  RooflineFit fit{0, secondsPerLayer};
+static RooflineFit fitEfficiency(std::span<const RooflineSample> samples, double secondsPerStep) {
+  RooflineFit fit{0, secondsPerStep};
   fit.efficiency = leastIn(1e-3, 1, [&](double efficiency) {
-    return squaredLogError({efficiency, secondsPerLayer}, samples);
+    return squaredLogError({efficiency, secondsPerStep}, samples);
   });
   return fit;
 }
 
 RooflineFit fitModelA(std::span<const RooflineSample> samples) { return fitEfficiency(samples, 0); }
 
-RooflineFit fitModelC(std::span<const RooflineSample> samples,
-                      std::optional<LayerCostPrior> prior) {
-  auto cost = [&](double secondsPerLayer) {
-    double value = squaredLogError(fitEfficiency(samples, secondsPerLayer), samples);
+RooflineFit fitModelC(std::span<const RooflineSample> samples, std::optional<StepCostPrior> prior) {
+  auto cost = [&](double secondsPerStep) {
+    double value = squaredLogError(fitEfficiency(samples, secondsPerStep), samples);
     if (prior) {
-      double away = std::log(secondsPerLayer / prior->secondsPerLayer);
+      double away = std::log(secondsPerStep / prior->secondsPerStep);
       value += prior->weight * away * away;
     }
     return value;
   };
-  double secondsPerLayer = leastIn(1e-7, 1e-2, cost);
-  if (!prior && cost(0) <= cost(secondsPerLayer))
-    secondsPerLayer = 0;
-  return fitEfficiency(samples, secondsPerLayer);
+  double secondsPerStep = leastIn(1e-8, 1e-2, cost);
+  if (!prior && cost(0) <= cost(secondsPerStep))
+    secondsPerStep = 0;
+  return fitEfficiency(samples, secondsPerStep);
 }
 
 double meanError(const RooflineFit &fit, std::span<const RooflineSample> samples) {

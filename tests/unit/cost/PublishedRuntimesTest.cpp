@@ -8,126 +8,229 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <cstdio>
+#include <set>
 
 using namespace gcompile;
 using namespace gcompile::test;
 
 namespace {
 
-// Decoder layers, and weights of the decoder that one token uses (without embedding and head), from
-// the public configurations.
+// Decoder layers, launches of a decoded token, and weights of the decoder that one token uses
+// (without embedding and head), from the public configurations.
 struct GemmaSize {
-  double layers, activeWeights, prefillWeights;
+  double layers, launches, activeWeights, prefillWeights;
 };
-const std::map<std::string, GemmaSize> gemmaSizes = {{"gemma4-E2B", {35, 1876.8e6, 577.6e6}},
-                                                     {"gemma4-E4B", {42, 3972.8e6, 2313.4e6}},
-                                                     {"gemma4-12B", {48, 10899.9e6, 10899.9e6}},
-                                                     {"gemma4-26B-A4B", {30, 3083.6e6, 3083.6e6}},
-                                                     {"gemma4-31B", {60, 29286.7e6, 29286.7e6}}};
+
+// Products: q, o, gate, up, down everywhere; k and v where a layer has a cache of its own, v not
+// where it is the key; two of the per-layer inputs; with experts the router and their two stacks.
+// Besides, three launches a layer (six with experts) and two a token, as decodeLaunches counts.
+constexpr double launches(int layers, int ownKeys, int ownValues, bool perLayerInputs,
+                          bool experts) {
+  return layers * (5 + 2 * perLayerInputs + 3 * experts + (experts ? 6 : 3)) + ownKeys + ownValues +
+         2;
+}
+
+const std::map<std::string, GemmaSize> gemmaSizes = {
+    {"gemma4-E2B", {35, launches(35, 15, 15, true, false), 1876.8e6, 577.6e6}},
+    {"gemma4-E4B", {42, launches(42, 24, 24, true, false), 3972.8e6, 2313.4e6}},
+    {"gemma4-12B", {48, launches(48, 48, 40, false, false), 10899.9e6, 10899.9e6}},
+    {"gemma4-26B-A4B", {30, launches(30, 30, 25, false, true), 3083.6e6, 3083.6e6}},
+    {"gemma4-31B", {60, launches(60, 60, 50, false, false), 29286.7e6, 29286.7e6}}};
+
+// The same count as the cost model's, which is tested to make 382 of E2B's shapes.
+static_assert(launches(35, 15, 15, true, false) == 382);
 
 using Groups = std::map<std::string, std::vector<RooflineSample>>;
 
-Groups decodeGroups() {
+enum class Steps { layers, launches };
+
+// By group of the file. By engine too where a group mixes engines: constants are an engine's.
+Groups decodeGroups(Steps steps, bool byEngine) {
+  auto rows = readMeasurements("published.csv");
+  std::map<std::string, std::set<std::string>> engines;
+  auto engineOf = [](const MeasurementRow &row) {
+    std::string engine = row.at("backend").substr(0, row.at("backend").find_first_of(" ."));
+    std::transform(engine.begin(), engine.end(), engine.begin(), ::tolower);
+    return engine;
+  };
+  for (const MeasurementRow &row : rows)
+    engines[row.at("fit_group")].insert(engineOf(row));
   Groups groups;
-  for (const MeasurementRow &row : readMeasurements("published.csv"))
-    if (row.at("fit_group") != "-")
-      groups[row.at("fit_group")].push_back(
-          {std::stod(row.at("bytes_per_tok_gb")) * 1e9, std::stod(row.at("bw_peak_gbs")) * 1e9,
-           gemmaSizes.at(row.at("model")).layers, 1 / std::stod(row.at("decode_tok_s")),
-           row.at("model")});
+  for (const MeasurementRow &row : rows) {
+    std::string group = row.at("fit_group");
+    if (group == "-")
+      continue;
+    if (byEngine && engines[group].size() > 1)
+      group += "-" + engineOf(row);
+    const GemmaSize &size = gemmaSizes.at(row.at("model"));
+    groups[group].push_back({std::stod(row.at("bytes_per_tok_gb")) * 1e9,
+                             std::stod(row.at("bw_peak_gbs")) * 1e9,
+                             steps == Steps::layers ? size.layers : size.launches,
+                             1 / std::stod(row.at("decode_tok_s")), row.at("model")});
+  }
   return groups;
 }
 
 // τ of a group starts where the other groups' is: their median, without the group itself.
-LayerCostPrior priorFor(const Groups &groups, const std::string &group) {
+StepCostPrior priorFor(const Groups &groups, const std::string &group) {
   std::vector<double> others;
   for (const auto &[name, samples] : groups)
     if (name != group && samples.size() >= 3)
-      others.push_back(std::max(fitModelC(samples).secondsPerLayer, 1e-6));
+      others.push_back(std::max(fitModelC(samples).secondsPerStep, 1e-7));
   std::sort(others.begin(), others.end());
-  return {others[others.size() / 2], layerCostPriorWeight};
+  return {others[others.size() / 2], stepCostPriorWeight};
 }
 
-// What devices.md section 4 reports for Model C on these rows, %: mean error and leave-one-out.
+RooflineFit fitPlain(std::span<const RooflineSample> samples) { return fitModelC(samples); }
+
+// What devices.md section 4 reports for these rows, %: Model C's mean error and leave-one-out, and
+// Model A's.
 struct ReportedErrors {
-  double mean, leaveOneOut;
+  double mean, leaveOneOut, meanOfA, leaveOneOutOfA;
 };
 const std::map<std::string, ReportedErrors> reported = {
-    {"llama-cuda", {7.3, 8.3}},          {"strix-halo", {0.4, 5.3}},
-    {"llama-metal", {15.4, 19.2}},       {"litert-gpu-desktop", {17.0, 27.5}},
-    {"litert-gpu-mobile", {24.4, 41.0}}, {"litert-cpu", {20.8, 28.8}},
-    {"llama-cpu", {9.4, 15.7}},          {"jetson", {19.8, 23.0}}};
-constexpr double tolerance = 2; // points
+    {"llama-cuda", {7.3, 8.3, 20.7, 22.3}},
+    {"strix-halo", {0.4, 5.3, 13.5, 20.1}},
+    {"llama-metal", {15.4, 19.2, 21.7, 23.7}},
+    {"litert-gpu-desktop", {17.0, 27.5, 29.8, 36.2}},
+    {"litert-gpu-mobile", {24.4, 41.0, 26.6, 33.2}},
+    {"litert-cpu", {20.8, 28.8, 21.8, 24.9}},
+    {"llama-cpu", {9.4, 15.7, 11.1, 13.8}},
+    {"jetson", {19.8, 23.0, 20.1, 22.4}}};
+constexpr double rounding = 0.05; // half of the last digit reported
 
-TEST(PublishedRuntimes, PredictUnseenModelsAsWellAsWasReported) {
-  Groups groups = decodeGroups();
-  size_t rows = 0;
-  for (const auto &[name, samples] : groups)
-    rows += samples.size();
-  ASSERT_EQ(rows, 64u);
-  ASSERT_EQ(groups.size(), 9u);
-  std::printf(
-      "errors in %%: mean / one measurement left out / one Gemma size left out (measurements "
-      "so predicted)\n%-20s %3s  %-26s  %-38s  %s\n",
-      "group", "n", "A: eta, errors", "C: eta, us per layer, errors",
-      "C with the prior: eta, us, errors");
-  double pooledSum = 0, naiveSum = 0;
-  size_t pooledCount = 0;
-  for (const auto &[name, samples] : groups) {
-    LayerCostPrior prior = priorFor(groups, name);
-    auto plain = [](std::span<const RooflineSample> s) { return fitModelC(s); };
-    auto pooled = [&](std::span<const RooflineSample> s) { return fitModelC(s, prior); };
-    RooflineFit a = fitModelA(samples), c = plain(samples), p = pooled(samples);
-    size_t n = 0;
-    double modelA = leaveOneModelOutError(samples, fitModelA, n);
-    double modelC = leaveOneModelOutError(samples, plain, n);
-    double modelP = leaveOneModelOutError(samples, pooled, n);
-    double rowsA = leaveOneOutError(samples, fitModelA), rowsC = leaveOneOutError(samples, plain),
-           rowsP = leaveOneOutError(samples, pooled);
-    std::printf("%-20s %3zu  %.2f %5.1f/%5.1f/%5.1f  %.2f %4.0f %5.1f/%5.1f/%5.1f         %.2f "
-                "%4.0f %5.1f/%5.1f/%5.1f (%zu)\n",
-                name.c_str(), samples.size(), a.efficiency, 100 * meanError(a, samples),
-                100 * rowsA, 100 * modelA, c.efficiency, 1e6 * c.secondsPerLayer,
-                100 * meanError(c, samples), 100 * rowsC, 100 * modelC, p.efficiency,
-                1e6 * p.secondsPerLayer, 100 * meanError(p, samples), 100 * rowsP, 100 * modelP, n);
+// Model C as the report must have fitted it: η in steps of 0.01, τ a layer in steps of 5 µs up to
+// about half a millisecond (its constants are such numbers).
+RooflineFit fitOnTheReportsGrid(std::span<const RooflineSample> samples) {
+  RooflineFit best;
+  double least = 1e300;
+  for (int efficiency = 1; efficiency <= 100; ++efficiency)
+    for (int microseconds = 0; microseconds <= 510; microseconds += 5) {
+      RooflineFit fit{efficiency / 100.0, microseconds * 1e-6};
+      double sum = 0;
+      for (const RooflineSample &sample : samples) {
+        double error = std::log(predictSeconds(fit, sample) / sample.seconds);
+        sum += error * error;
+      }
+      if (sum < least) {
+        least = sum;
+        best = fit;
+      }
+    }
+  return best;
+}
+
+// The rows are the report's: its estimator gives its errors on them, CUDA's 8.3 left out included,
+// which the least squares between its grid's points do not (8.6). So that figure is its grid's.
+TEST(PublishedRuntimes, AreTheRowsThatWereReportedOn) {
+  for (const auto &[name, samples] : decodeGroups(Steps::layers, false)) {
     auto wanted = reported.find(name);
     if (wanted == reported.end())
-      continue; // litert-cpu-desktop: two rows, no report
-    EXPECT_LE(100 * meanError(c, samples), wanted->second.mean + tolerance) << name;
-    EXPECT_LE(100 * meanError(p, samples), wanted->second.mean + tolerance) << name;
-    EXPECT_LE(100 * rowsC, wanted->second.leaveOneOut + tolerance) << name;
-    EXPECT_LE(100 * rowsP, wanted->second.leaveOneOut + tolerance) << name;
-    // Strix Halo: 26B from two rows of one model on one chip, where nothing tells eta from tau.
-    EXPECT_LE(100 * modelP,
-              name == "strix-halo" ? 100 * modelA : wanted->second.leaveOneOut + tolerance)
+      continue;
+    EXPECT_NEAR(100 * meanError(fitModelA(samples), samples), wanted->second.meanOfA, 0.1) << name;
+    EXPECT_NEAR(100 * leaveOneOutError(samples, fitModelA), wanted->second.leaveOneOutOfA, 0.1)
         << name;
-    pooledSum += rowsP * double(samples.size());
-    naiveSum += rowsA * double(samples.size());
-    pooledCount += samples.size();
+    RooflineFit fit = fitOnTheReportsGrid(samples);
+    EXPECT_NEAR(100 * meanError(fit, samples), wanted->second.mean, 0.1) << name;
+    EXPECT_NEAR(100 * leaveOneOutError(samples, fitOnTheReportsGrid), wanted->second.leaveOneOut,
+                0.1)
+        << name;
   }
-  ASSERT_EQ(pooledCount, 62u);
-  double overall = 100 * pooledSum / 62, naive = 100 * naiveSum / 62;
-  std::printf("62 rows, one measurement left out: A %.1f, C with the prior %.1f\n", naive, overall);
-  EXPECT_LE(overall, 20.2 + tolerance);
-  EXPECT_LT(overall, naive);
+}
+
+struct Errors {
+  double rows = 0, mean = 0, leaveOneOut = 0, leaveOneModelOut = 0; // sums over rows
+  double predicted = 0; // rows whose model could be left out
+};
+
+// Sums over the classes of runtime that a group of the report holds.
+void add(Errors &errors, std::span<const RooflineSample> samples, const Fitter &fitter) {
+  size_t predicted = 0;
+  double count = double(samples.size());
+  double withoutModel = leaveOneModelOutError(samples, fitter, predicted);
+  errors.rows += count;
+  errors.mean += count * meanError(fitter(samples), samples);
+  errors.leaveOneOut += count * leaveOneOutError(samples, fitter);
+  errors.leaveOneModelOut += double(predicted) * withoutModel;
+  errors.predicted += double(predicted);
+}
+
+std::string show(const Errors &errors) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%4.1f /%5.1f /%5.1f", 100 * errors.mean / errors.rows,
+                100 * errors.leaveOneOut / errors.rows,
+                errors.predicted > 0 ? 100 * errors.leaveOneModelOut / errors.predicted : 0);
+  return text;
+}
+
+// Leaving a whole Gemma size out is harder than what was reported; what it comes to, %, where it is
+// above the report's figure for one row left out. Everywhere else it is not.
+const std::map<std::string, double> leftOutSizeAboveTheReport = {{"llama-cuda", 8.6},
+                                                                 {"llama-metal", 19.4}};
+
+TEST(PublishedRuntimes, PredictUnseenMeasurementsNoWorseThanWasReported) {
+  Groups layers = decodeGroups(Steps::layers, false), classes = decodeGroups(Steps::launches, true);
+  ASSERT_EQ(layers.size(), 9u);
+  ASSERT_EQ(classes.size(), 10u);
+  std::map<std::string, Errors> naive, byLayer, byLaunch;
+  for (const auto &[name, samples] : layers) {
+    add(naive[name], samples, fitModelA);
+    add(byLayer[name], samples, fitPlain);
+  }
+  for (const auto &[name, samples] : classes) {
+    StepCostPrior prior = priorFor(classes, name);
+    bool part = !layers.count(name); // of a group that mixes engines
+    add(byLaunch[part ? name.substr(0, name.rfind('-')) : name], samples,
+        [&](std::span<const RooflineSample> s) { return fitModelC(s, prior); });
+  }
+  std::printf("errors in %%: mean / one measurement left out / one Gemma size left out\n"
+              "%-20s %3s   %-20s  %-20s  %-20s  %s\n",
+              "group", "n", "A", "C by layer", "C by launch, prior", "reported: one left out");
+  double sum = 0, sumOfA = 0, count = 0;
+  for (const auto &[name, errors] : byLaunch) {
+    auto wanted = reported.find(name);
+    std::printf("%-20s %3.0f   %s   %s   %s   %5.1f\n", name.c_str(), errors.rows,
+                show(naive[name]).c_str(), show(byLayer[name]).c_str(), show(errors).c_str(),
+                wanted == reported.end() ? 0 : wanted->second.leaveOneOut);
+    if (wanted == reported.end())
+      continue; // litert-cpu-desktop: two rows, no report
+    EXPECT_LE(100 * errors.leaveOneOut / errors.rows, wanted->second.leaveOneOut + rounding)
+        << name;
+    double sizeLeftOut = 100 * errors.leaveOneModelOut / errors.predicted;
+    auto above = leftOutSizeAboveTheReport.find(name);
+    EXPECT_LE(sizeLeftOut, (above == leftOutSizeAboveTheReport.end() ? wanted->second.leaveOneOut
+                                                                     : above->second) +
+                               rounding)
+        << name;
+    sum += errors.leaveOneOut;
+    sumOfA += naive[name].leaveOneOut;
+    count += errors.rows;
+  }
+  ASSERT_EQ(count, 62);
+  std::printf(
+      "62 rows, one measurement left out: A %.1f, C by launch %.1f (reported: 24.3, 20.2)\n",
+      100 * sumOfA / count, 100 * sum / count);
+  EXPECT_LE(100 * sum / count, 20.2);
 }
 
 TEST(PublishedRuntimes, ConstantsAreWhatTheMeasurementsSay) {
-  Groups groups = decodeGroups();
+  Groups groups = decodeGroups(Steps::launches, true);
   ASSERT_EQ(publishedRuntimes().size(), groups.size());
   for (const auto &[name, samples] : groups) {
     const PublishedRuntime *runtime = findPublishedRuntime(name);
-    LayerCostPrior prior = priorFor(groups, name);
+    StepCostPrior prior = priorFor(groups, name);
     auto pooled = [&](std::span<const RooflineSample> s) { return fitModelC(s, prior); };
     RooflineFit fit = pooled(samples);
     SCOPED_TRACE(name + ": " + std::to_string(fit.efficiency) + ", " +
-                 std::to_string(1e6 * fit.secondsPerLayer) + "e-6, " +
+                 std::to_string(1e6 * fit.secondsPerStep) + "e-6, " +
                  std::to_string(leaveOneOutError(samples, pooled)));
     ASSERT_NE(runtime, nullptr);
     EXPECT_EQ(runtime->measurements, int(samples.size())) << name;
     EXPECT_NEAR(runtime->fit.efficiency, fit.efficiency, 0.002) << name;
-    EXPECT_NEAR(runtime->fit.secondsPerLayer, fit.secondsPerLayer, 0.5e-6) << name;
+    EXPECT_NEAR(runtime->fit.secondsPerStep, fit.secondsPerStep, 0.05e-6) << name;
     EXPECT_NEAR(runtime->expectedError, leaveOneOutError(samples, pooled), 0.002) << name;
   }
 }
@@ -164,9 +267,9 @@ TEST(PublishedRuntimes, PrefillOnCardsNeedsACostPerLayer) {
       "llama.cpp CUDA prefill, %zu rows: A phi %.2f, %.0f %%; C phi %.2f, %.0f us per layer "
       "and micro-batch, %.0f %%, left out %.0f %%\n",
       samples.size(), a.efficiency, 100 * meanError(a, samples), c.efficiency,
-      1e6 * c.secondsPerLayer, 100 * meanError(c, samples),
+      1e6 * c.secondsPerStep, 100 * meanError(c, samples),
       100 * leaveOneOutError(samples, [](auto s) { return fitModelC(s); }));
-  EXPECT_LT(100 * meanError(c, samples), 22 + tolerance); // ten rows there, one of no known peak
+  EXPECT_LT(100 * meanError(c, samples), 22 + 2); // ten rows there, one of no known peak
   EXPECT_LT(meanError(c, samples), meanError(a, samples) / 1.5);
 }
 
@@ -197,7 +300,7 @@ TEST(RooflineFit, FindsTheConstantsOfExactSamples) {
       samples.push_back({work, 100e9, layers, work / (0.7 * 100e9) + layers * 2e-4, "m"});
   RooflineFit fit = fitModelC(samples);
   EXPECT_NEAR(fit.efficiency, 0.7, 1e-4);
-  EXPECT_NEAR(fit.secondsPerLayer, 2e-4, 1e-7);
+  EXPECT_NEAR(fit.secondsPerStep, 2e-4, 1e-7);
   EXPECT_GT(meanError(fitModelA(samples), samples), 0.05);
   EXPECT_NEAR(leaveOneOutError(samples, [](auto s) { return fitModelC(s); }), 0, 1e-4);
 }
@@ -211,8 +314,8 @@ TEST(RooflineFit, NeverExceedsThePeak) {
 // One model alone says nothing of τ: the prior decides, and one left out is not predicted.
 TEST(RooflineFit, APriorDecidesWhatSamplesCannot) {
   std::vector<RooflineSample> samples = {{10e9, 100e9, 50, 0.2, "a"}, {10e9, 100e9, 50, 0.2, "a"}};
-  EXPECT_NEAR(fitModelC(samples, LayerCostPrior{1e-3, 0.06}).secondsPerLayer, 1e-3, 2e-4);
-  EXPECT_NEAR(fitModelC(samples, LayerCostPrior{1e-4, 0.06}).secondsPerLayer, 1e-4, 2e-5);
+  EXPECT_NEAR(fitModelC(samples, StepCostPrior{1e-3, 0.06}).secondsPerStep, 1e-3, 2e-4);
+  EXPECT_NEAR(fitModelC(samples, StepCostPrior{1e-4, 0.06}).secondsPerStep, 1e-4, 2e-5);
   size_t predicted = 7;
   EXPECT_EQ(leaveOneModelOutError(samples, fitModelA, predicted), 0);
   EXPECT_EQ(predicted, 0u);
