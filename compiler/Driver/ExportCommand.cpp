@@ -19,6 +19,7 @@ static llvm::json::Object summaryJson(const Plan &plan, const std::string &path,
                            {"written", format.written},
                            {"tensors", format.tensors},
                            {"kept", format.kept},
+                           {"same_grid", format.sameGrid},
                            {"bytes", format.bytes},
                            {"bits", 8.0 * double(format.bytes) / double(format.values)}});
   return llvm::json::Object{{"kind", "export"},
@@ -31,12 +32,14 @@ static llvm::json::Object summaryJson(const Plan &plan, const std::string &path,
 
 static void printSummary(const std::string &path, const ExportSummary &summary) {
   llvm::raw_ostream &out = llvm::outs();
-  out << "planned    written   tensors  as they were       bytes   bits\n";
-  for (const ExportedFormat &format : summary.formats)
-    out << llvm::format("%-10s %-9s %7lld %13lld %11lld %6.3f\n", format.planned.c_str(),
-                        format.written.c_str(), (long long)format.tensors, (long long)format.kept,
+  out << "planned    written                 tensors  as they were       bytes   bits\n";
+  for (const ExportedFormat &format : summary.formats) {
+    std::string written = format.written + (format.sameGrid ? "" : " (nearest type)");
+    out << llvm::format("%-10s %-23s %7lld %13lld %11lld %6.3f\n", format.planned.c_str(),
+                        written.c_str(), (long long)format.tensors, (long long)format.kept,
                         (long long)format.bytes,
                         8.0 * double(format.bytes) / double(format.values));
+  }
   out << "\nwrote " << path << ", " << humanBytes(int64_t(summary.fileBytes)) << "\n";
 }
 

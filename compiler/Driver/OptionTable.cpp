@@ -6,6 +6,7 @@
 #include "llvm/Support/GlobPattern.h"
 
 #include <algorithm>
+#include <map>
 
 namespace gcompile {
 
@@ -81,6 +82,9 @@ public:
   }
 
   llvm::Expected<PricedModel> build(int64_t budgetBytes) {
+    if (request.replayed)
+      for (const PlannedTensor &tensor : request.replayed->tensors)
+        named[tensor.name] = tensor.format;
     if (llvm::Error error = resolveRules())
       return error;
     for (const TensorShape &tensor : model.tensors)
@@ -115,9 +119,14 @@ private:
     return llvm::Error::success();
   }
 
-  bool isNative(const TensorShape &tensor, const WeightFormatInfo &format) const {
-    auto found = quality->nativeFormats.find(tensor.name);
-    return found != quality->nativeFormats.end() && found->second == format.format;
+  // Kept grids are options of tensors that lie on them, and where flags or a plan name them.
+  bool isOffered(size_t index, const WeightFormatInfo &format) const {
+    const std::string &tensor = model.tensors[index].name;
+    auto native = quality->nativeFormats.find(tensor);
+    auto wanted = named.find(tensor);
+    return !format.keptGridOnly || fixed[index] == format.format ||
+           (native != quality->nativeFormats.end() && native->second == format.format) ||
+           (wanted != named.end() && wanted->second == format.format);
   }
 
   double lossOf(const TensorShape &tensor, WeightFormat format) const {
@@ -138,8 +147,8 @@ private:
       for (const WeightFormatInfo &format : weightFormats()) {
         if (router && format.isInteger)
           continue; // experts are chosen in f32 (docs/decisions/0008)
-        if (format.keptGridOnly && fixed[index] != format.format && !isNative(tensor, format))
-          continue; // for tensors that lie on its grid, and where it is named
+        if (!isOffered(index, format))
+          continue;
         int64_t bytes = residentBytes(model, tensor, format.format);
         bool allowed = !fixed[index] ||
                        format.format == (router ? routerFormat(*fixed[index]) : *fixed[index]);
@@ -229,7 +238,8 @@ private:
   const CompilerInvocation &options;
   MachineModel machine;
   std::shared_ptr<const QualityModel> quality;
-  std::vector<std::optional<WeightFormat>> fixed;
+  std::vector<std::optional<WeightFormat>> fixed; // by tensor, as flags say
+  std::map<std::string, WeightFormat> named;      // as the plan that is replayed says
   PricedModel priced;
 };
 

@@ -38,6 +38,8 @@ struct PlanRequest {
   std::shared_ptr<const QualityModel> quality;
   // Basis and link of a plan file whose losses replace those of `quality`; null: none.
   const Predictions *keptQuality = nullptr;
+  // A plan that is replayed: the formats it names are options, kept grids too. Null: none.
+  const Plan *replayed = nullptr;
   std::optional<ExactSizes> exact;
 };
 

@@ -95,6 +95,7 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   options.modalities = edited.modalities;
   PlanRequest changed = request;
   changed.options = &options;
+  changed.replayed = &edited;
   llvm::Expected<PricedModel> priced = buildOptionTable(changed, choice, budget);
   if (!priced)
     return priced.takeError();

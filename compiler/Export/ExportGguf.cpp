@@ -145,6 +145,10 @@ uint32_t fileType(ArrayRef<Output> outputs) {
     return 7;
   case GgufId::Q2_K:
     return 10;
+  case GgufId::Q4_K:
+    return 15; // "Q4_K_M"
+  case GgufId::Q6_K:
+    return 18;
   case GgufId::BF16:
     return 32;
   }
@@ -216,6 +220,7 @@ ExportSummary Exporter::summary() const {
     line.written = written;
     line.tensors += 1;
     line.kept += output.encoding.keepsGrid;
+    line.sameGrid = hasSameGrid(output.encoding.type, *parseWeightFormat(output.planned));
     line.values += output.rows() * output.columns();
     line.bytes += int64_t(output.bytes);
   }

@@ -28,6 +28,8 @@ struct ExportOptions {
 struct ExportedFormat {
   std::string planned, written;
   int64_t tensors = 0, kept = 0; // kept: codes taken over from the checkpoint
+  bool sameGrid =
+      false; // the planned format's values are values of the type; else it is the nearest
   int64_t values = 0, bytes = 0;
 };
 

@@ -222,6 +222,22 @@ TEST_F(PlanModel, APlanWithItsTableInMemorySurvivesToo) {
   EXPECT_EQ(planText(*replayed), planText(first));
 }
 
+// A grid that no search offers for plain values: the plan names it, so the replay has it too.
+TEST_F(PlanModel, APlanOfKeptGridsReplaysWithoutTheFlag) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 3000000000;
+  options.weightFormats = {{"*", WeightFormat::Q4K}, {"*down_proj*", WeightFormat::NF4}};
+  Plan first = plan();
+  options.weightFormats.clear();
+  llvm::Expected<Plan> replayed = replayPlan(request, first);
+  ASSERT_TRUE(bool(replayed)) << llvm::toString(replayed.takeError());
+  EXPECT_EQ(planText(*replayed), planText(first));
+  for (PlannedTensor &tensor : first.tensors)
+    if (tensor.role == "per_layer_table")
+      tensor.format = WeightFormat::Q4K;
+  EXPECT_NE(replayRefusal(first), "");
+}
+
 // What was measured with --calibration comes back from the file alone.
 TEST_F(PlanModel, AMeasuredPlanReplaysWithoutItsText) {
   load("gemma-4-E2B", "pixel9");

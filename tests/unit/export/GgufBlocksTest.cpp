@@ -56,8 +56,9 @@ TEST(GgufExport, CommonInputIsTheOneOfTheTable) {
 TEST(GgufExport, PlacedCodesAreReadBack) {
   std::mt19937 random(7);
   std::vector<float> values = commonInput(2 * columns, 3);
-  for (WeightFormat format : {WeightFormat::W8, WeightFormat::W4, WeightFormat::W2,
-                              WeightFormat::W8G32, WeightFormat::W4G32}) {
+  for (WeightFormat format :
+       {WeightFormat::W8, WeightFormat::W4, WeightFormat::W2, WeightFormat::W8G32,
+        WeightFormat::W4G32, WeightFormat::W4G128, WeightFormat::Q4K, WeightFormat::Q6K}) {
     GridRows grid = gridFromFloat(format, 2, columns, values.data());
     GgufEncoding encoding = nearestGgufType(format, format, columns);
     ASSERT_TRUE(encoding.keepsGrid) << name(format);
@@ -76,10 +77,23 @@ TEST(GgufExport, PlacedCodesAreReadBack) {
   }
 }
 
+// Groups of 128 that do not divide the row: the last one is short.
+TEST(GgufExport, ShortGroupsKeepTheirScales) {
+  std::vector<float> values = commonInput(192);
+  for (int i = 128; i < 192; ++i)
+    values[i] *= 8;
+  GridRows grid = gridFromFloat(WeightFormat::W4G128, 1, 192, values.data());
+  std::vector<uint8_t> bytes(size_t(rowBytes(GgufId::Q4_0, 192)));
+  encodeGgufRow(GgufId::Q4_0, grid, 0, bytes);
+  std::vector<float> expected(192);
+  decodeGridRow(grid, 0, expected.data());
+  EXPECT_EQ(decode(GgufId::Q4_0, bytes), expected);
+}
+
 // What a reader takes from a block goes back to the same bytes.
 TEST(GgufExport, BlocksOfAFileKeepTheirBytes) {
   std::mt19937 random(11);
-  for (GgufId id : {GgufId::Q4_0, GgufId::Q8_0}) {
+  for (GgufId id : {GgufId::Q4_0, GgufId::Q8_0, GgufId::Q4_K, GgufId::Q6_K}) {
     const GgufType &type = facts(id);
     std::optional<WeightFormat> format = gridFormatOf(type);
     ASSERT_TRUE(format) << type.name.str();
@@ -89,7 +103,9 @@ TEST(GgufExport, BlocksOfAFileKeepTheirBytes) {
       byte = uint8_t(random());
     for (size_t block = 0; block < count; ++block) { // finite scales, codes that writers make
       uint8_t *at = bytes.data() + block * type.blockBytes;
-      at[1] = uint8_t(0x20 + block);
+      at[id == GgufId::Q6_K ? 209 : 1] = uint8_t(0x20 + block);
+      if (id == GgufId::Q4_K)
+        at[3] = uint8_t(0xa0 + block); // negative
       if (id == GgufId::Q8_0)
         for (size_t i = 2; i < type.blockBytes; ++i)
           at[i] = at[i] == 0x80 ? 0x81 : at[i];
@@ -138,6 +154,22 @@ TEST(GgufExport, NearestTypes) {
       {WeightFormat::W2, std::nullopt, 64, GgufId::Q4_0, WeightFormat::W4G32},
       {WeightFormat::W2G64, std::nullopt, 256, GgufId::Q2_K, std::nullopt},
       {WeightFormat::W4, std::nullopt, 40, GgufId::F16, std::nullopt},
+      {WeightFormat::Q4K, std::nullopt, 256, GgufId::Q4_K, WeightFormat::Q4K},
+      {WeightFormat::Q4K, WeightFormat::Q4K, 512, GgufId::Q4_K, WeightFormat::Q4K},
+      {WeightFormat::Q4K, std::nullopt, 64, GgufId::Q4_0, WeightFormat::W4G32},
+      {WeightFormat::Q6K, WeightFormat::Q6K, 256, GgufId::Q6_K, WeightFormat::Q6K},
+      {WeightFormat::Q6K, std::nullopt, 64, GgufId::Q8_0, WeightFormat::W8G32},
+      {WeightFormat::W4G128, std::nullopt, 256, GgufId::Q4_0, WeightFormat::W4G32},
+      {WeightFormat::W4G128, WeightFormat::W4G128, 256, GgufId::Q4_0, WeightFormat::W4G128},
+      {WeightFormat::NF4, WeightFormat::NF4, 256, GgufId::Q4_K, WeightFormat::Q4K},
+      {WeightFormat::NF4, WeightFormat::NF4, 64, GgufId::Q4_0, WeightFormat::W4G32},
+      // Codes of as many bits as planned are kept on their own grid.
+      {WeightFormat::W4, WeightFormat::Q4K, 256, GgufId::Q4_K, WeightFormat::Q4K},
+      {WeightFormat::W8, WeightFormat::W8G32, 64, GgufId::Q8_0, WeightFormat::W8G32},
+      {WeightFormat::W8, WeightFormat::Q6K, 256, GgufId::Q6_K, WeightFormat::Q6K},
+      {WeightFormat::W4, WeightFormat::Q6K, 256, GgufId::Q4_0, WeightFormat::W4G32},
+      {WeightFormat::W8, WeightFormat::W4G32, 256, GgufId::Q8_0, WeightFormat::W8G32},
+      {WeightFormat::BF16, WeightFormat::Q6K, 256, GgufId::BF16, std::nullopt},
   };
   for (const Choice &choice : choices) {
     GgufEncoding encoding = nearestGgufType(choice.planned, choice.native, choice.columns);
