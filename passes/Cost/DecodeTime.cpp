@@ -95,33 +95,39 @@ double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFo
   return bytes;
 }
 
-double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
-                     KvFormat v, int64_t positions, bool derivedKeys, double workingSetBytes) {
+double kvReadSeconds(const MachineModel &machine, const ModelShape &model, const LayerShape &layer,
+                     KvFormat k, KvFormat v, int64_t positions, bool derivedKeys,
+                     double workingSetBytes) {
   if (machine.readBytesPerSecond <= 0)
     return 0;
   double seconds = 0;
-  double rows = double(global ? positions : std::min(positions, model.window));
-  for (const LayerShape &layer : model.layers) {
-    if (layer.global != global)
-      continue;
-    bool derived = derivedKeys && layer.keyFromValue;
-    for (bool key : {true, false}) {
-      KvFormat format = key ? k : v;
-      // Instead of keys, cosines and sines of their positions are read.
-      double memory = key && derived
-                          ? rows * 8 *
-                                double(rotaryTableColumns(layer.headDim, layer.rotatedPairs)) /
-                                machine.readBytesPerSecond
-                          : rows * rowBytes(layer, format) /
-                                (machine.readBytesPerSecond * bandwidthShare(machine, format) *
-                                 cacheGain(machine, workingSetBytes));
-      // Half of the operations belong to K, half to V.
-      double rate = machine.rates(format).attentionOperationsPerSecond, arithmetic = 0;
-      if (rate > 0)
-        arithmetic = 2 * double(model.heads) * double(layer.headDim) * rows / rate;
-      seconds += std::max(memory, arithmetic);
-    }
+  double rows = double(layer.global ? positions : std::min(positions, model.window));
+  bool derived = derivedKeys && layer.keyFromValue;
+  for (bool key : {true, false}) {
+    KvFormat format = key ? k : v;
+    // Instead of keys, cosines and sines of their positions are read.
+    double memory = key && derived
+                        ? rows * 8 * double(rotaryTableColumns(layer.headDim, layer.rotatedPairs)) /
+                              machine.readBytesPerSecond
+                        : rows * rowBytes(layer, format) /
+                              (machine.readBytesPerSecond * bandwidthShare(machine, format) *
+                               cacheGain(machine, workingSetBytes));
+    // Half of the operations belong to K, half to V.
+    double rate = machine.rates(format).attentionOperationsPerSecond, arithmetic = 0;
+    if (rate > 0)
+      arithmetic = 2 * double(model.heads) * double(layer.headDim) * rows / rate;
+    seconds += std::max(memory, arithmetic);
   }
+  return seconds;
+}
+
+double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
+                     KvFormat v, int64_t positions, bool derivedKeys, double workingSetBytes) {
+  double seconds = 0;
+  for (const LayerShape &layer : model.layers)
+    if (layer.global == global)
+      seconds +=
+          kvReadSeconds(machine, model, layer, k, v, positions, derivedKeys, workingSetBytes);
   return seconds;
 }
 
@@ -154,22 +160,27 @@ double storageSeconds(const MachineModel &machine, double pages, double coldShar
          (machine.storageRowSeconds * coldShare + machine.warmPageSeconds * (1 - coldShare));
 }
 
+static bool isRead(const TensorShape &tensor) {
+  return tensor.role != "norm" && tensor.role != "per_layer_table";
+}
+
+double workingSetBytes(const ModelShape &model, const DecodeWork &work) {
+  double bytes = 0;
+  for (size_t i = 0; i < model.tensors.size(); ++i)
+    if (const TensorShape &tensor = model.tensors[i]; isRead(tensor))
+      bytes += double(packedBytes(work.formats[i], tensor.n, tensor.k)) * tensor.readFraction;
+  return bytes +
+         double(std::min(work.positions, model.window)) *
+             kvBytesPerPosition(model, false, work.localK, work.localV) +
+         double(work.positions) * kvBytesPerPosition(model, true, work.globalK, work.globalV);
+}
+
 static TimeEstimate decodeTerms(const MachineModel &machine, const ModelShape &model,
                                 const DecodeWork &work) {
   TimeEstimate estimate;
   if (machine.readBytesPerSecond <= 0 || work.formats.size() != model.tensors.size())
     return estimate;
-  auto isRead = [](const TensorShape &tensor) {
-    return tensor.role != "norm" && tensor.role != "per_layer_table";
-  };
-  double workingSet = 0;
-  for (size_t i = 0; i < model.tensors.size(); ++i)
-    if (const TensorShape &tensor = model.tensors[i]; isRead(tensor))
-      workingSet += double(packedBytes(work.formats[i], tensor.n, tensor.k)) * tensor.readFraction;
-  workingSet +=
-      double(std::min(work.positions, model.window)) *
-          kvBytesPerPosition(model, false, work.localK, work.localV) +
-      double(work.positions) * kvBytesPerPosition(model, true, work.globalK, work.globalV);
+  double workingSet = workingSetBytes(model, work);
   // What waits for memory and what for arithmetic, the head apart: it is a decision of its own.
   double reading[2] = {}, computing[2] = {};
   for (size_t i = 0; i < model.tensors.size(); ++i) {

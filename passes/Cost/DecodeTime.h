@@ -30,6 +30,10 @@ double kvBytesPerPosition(const ModelShape &model, bool global, KvFormat k, KvFo
 double kvReadSeconds(const MachineModel &machine, const ModelShape &model, bool global, KvFormat k,
                      KvFormat v, int64_t positions, bool derivedKeys = true,
                      double workingSetBytes = 0);
+// Of one layer alone.
+double kvReadSeconds(const MachineModel &machine, const ModelShape &model, const LayerShape &layer,
+                     KvFormat k, KvFormat v, int64_t positions, bool derivedKeys,
+                     double workingSetBytes);
 
 // Elements that norms, gates, rotations and rounding of one token visit in a layer.
 double vectorElements(const ModelShape &model, const LayerShape &layer);
@@ -56,6 +60,9 @@ struct DecodeWork {
 };
 TimeEstimate decodeTime(const MachineModel &machine, const ModelShape &model,
                         const DecodeWork &work);
+
+// Bytes that the token reads in all: weights, head, keys and values.
+double workingSetBytes(const ModelShape &model, const DecodeWork &work);
 
 struct SpeedEstimate {
   double tokensPerSecond = 0, low = 0, high = 0; // 0: not predicted

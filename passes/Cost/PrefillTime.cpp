@@ -30,15 +30,63 @@ static double seenPositions(int64_t tokens, int64_t window) {
   return ramp * (ramp + 1) / 2 + double(std::max<int64_t>(tokens - window, 0)) * double(window);
 }
 
+static double attentionOperations(const ModelShape &model, const LayerShape &layer,
+                                  int64_t tokens) {
+  return 4 * double(model.heads) * double(layer.headDim) *
+         seenPositions(tokens, layer.global ? tokens : model.window);
+}
+
 double attentionOperations(const ModelShape &model, int64_t layers, bool global, int64_t tokens) {
   double operations = 0;
-  for (int64_t l = 0; l < std::min<int64_t>(layers, int64_t(model.layers.size())); ++l) {
-    const LayerShape &layer = model.layers[l];
-    if (layer.global == global)
-      operations += 4 * double(model.heads) * double(layer.headDim) *
-                    seenPositions(tokens, global ? tokens : model.window);
-  }
+  for (int64_t l = 0; l < std::min<int64_t>(layers, int64_t(model.layers.size())); ++l)
+    if (model.layers[l].global == global)
+      operations += attentionOperations(model, model.layers[l], tokens);
   return operations;
+}
+
+double chunksOf(const PrefillWork &work) {
+  return std::ceil(double(work.tokens) / double(work.chunk));
+}
+
+namespace {
+// Time of the operations and of reading the weights; the longer one counts.
+struct ProductTimes {
+  double operations = 0, memory = 0;
+};
+} // namespace
+
+// Requires a rate.
+static ProductTimes productTimes(const MachineModel &machine, const TensorShape &tensor,
+                                 WeightFormat format, const PrefillWork &work) {
+  double chunks = chunksOf(work), rows = double(work.tokens) / chunks; // of a chunk, on average
+  // Of experts, the share that the chunk's tokens use together.
+  double touched = 1 - std::pow(1 - tensor.readFraction, rows);
+  return {2 * double(tensor.n) * double(tensor.k) * tensor.readFraction * double(work.tokens) /
+              matmulRate(machine, format),
+          chunks * double(packedBytes(format, tensor.n, tensor.k)) * touched /
+              (machine.readBytesPerSecond * bandwidthShare(machine, format))};
+}
+
+double prefillSeconds(const MachineModel &machine, const TensorShape &tensor, WeightFormat format,
+                      const PrefillWork &work) {
+  if (matmulRate(machine, format) <= 0 || machine.readBytesPerSecond <= 0)
+    return 0;
+  ProductTimes times = productTimes(machine, tensor, format, work);
+  return std::max(times.operations, times.memory);
+}
+
+double attentionSeconds(const MachineModel &machine, const ModelShape &model,
+                        const LayerShape &layer, const PrefillWork &work) {
+  double seconds = 0;
+  for (KvFormat format :
+       {layer.global ? work.globalK : work.localK, layer.global ? work.globalV : work.localV}) {
+    double rate = machine.rates(format).attentionOperationsPerSecond;
+    if (rate <= 0)
+      rate = machine.floatOpsPerSecond * attentionShare;
+    if (rate > 0)
+      seconds += attentionOperations(model, layer, work.tokens) / 2 / rate;
+  }
+  return seconds;
 }
 
 static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &model,
@@ -49,40 +97,26 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
     return estimate;
   double products = 0, reading = 0;
   int64_t layers = model.prefillLayers();
-  double chunks = std::ceil(double(work.tokens) / double(work.chunk));
-  double rows = double(work.tokens) / chunks; // of a chunk, on average
+  double chunks = chunksOf(work);
   for (size_t i = 0; i < model.tensors.size(); ++i) {
     const TensorShape &tensor = model.tensors[i];
     WeightFormat format = work.formats[i];
     if (isTable(tensor))
       continue;
-    int64_t bytes = packedBytes(format, tensor.n, tensor.k);
     if (isHead(tensor) || tensor.layer >= layers)
       continue; // with the last token, which is decoded
-    double rate = matmulRate(machine, format);
-    if (rate <= 0)
+    if (matmulRate(machine, format) <= 0)
       return {};
-    double operations =
-        2 * double(tensor.n) * double(tensor.k) * tensor.readFraction * double(work.tokens) / rate;
-    // Of experts, the share that the chunk's tokens use together.
-    double touched = 1 - std::pow(1 - tensor.readFraction, rows);
-    double memory = chunks * double(bytes) * touched /
-                    (machine.readBytesPerSecond * bandwidthShare(machine, format));
-    (operations >= memory ? products : reading) += std::max(operations, memory);
+    ProductTimes times = productTimes(machine, tensor, format, work);
+    (times.operations >= times.memory ? products : reading) +=
+        std::max(times.operations, times.memory);
   }
   estimate.add("products", products, limitOperations);
   estimate.add("weights", reading, limitMemory);
 
   double attention = 0;
-  for (bool global : {false, true})
-    for (KvFormat format :
-         {global ? work.globalK : work.localK, global ? work.globalV : work.localV}) {
-      double rate = machine.rates(format).attentionOperationsPerSecond;
-      if (rate <= 0)
-        rate = machine.floatOpsPerSecond * attentionShare;
-      if (rate > 0)
-        attention += attentionOperations(model, layers, global, work.tokens) / 2 / rate;
-    }
+  for (int64_t l = 0; l < layers; ++l)
+    attention += attentionSeconds(machine, model, model.layers[l], work);
   estimate.add("attention", attention, limitOperations);
 
   double elements = 0;

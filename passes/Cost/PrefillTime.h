@@ -29,6 +29,15 @@ TimeEstimate prefillTime(const MachineModel &machine, const ModelShape &model,
 double productOperations(const ModelShape &model, int64_t layers);
 double attentionOperations(const ModelShape &model, int64_t layers, bool global, int64_t tokens);
 
+// The whole prompt in one tensor (0: the arithmetic rate of its format is not known) and in the
+// attention of one layer.
+double prefillSeconds(const MachineModel &machine, const TensorShape &tensor, WeightFormat format,
+                      const PrefillWork &work);
+double attentionSeconds(const MachineModel &machine, const ModelShape &model,
+                        const LayerShape &layer, const PrefillWork &work);
+// Chunks that a prompt goes through in.
+double chunksOf(const PrefillWork &work);
+
 // A prompt of 512 tokens. `formatOf` has one format for each of model.tensors.
 SpeedEstimate prefillSpeed(const MachineModel &machine, const ModelShape &model,
                            const std::vector<WeightFormat> &formatOf, int64_t chunk);
