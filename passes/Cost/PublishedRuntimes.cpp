@@ -20,6 +20,15 @@ static constexpr PublishedRuntime runtimes[] = {
     {"strix-halo", "Strix Halo GPU, llama.cpp", 3, {0.8612, 10.99e-6}, 0.014},
 };
 
+static constexpr PublishedPrefill prefillOfCards = {"llama.cpp CUDA", "NVIDIA cards, llama.cpp",
+                                                    0.151},
+                                  prefillOfLiteRt = {
+                                      "LiteRT-LM", "phones, boards and laptops, LiteRT-LM", 0.4946};
+
+const PublishedPrefill &publishedPrefill(bool cuda) {
+  return cuda ? prefillOfCards : prefillOfLiteRt;
+}
+
 std::span<const PublishedRuntime> publishedRuntimes() { return runtimes; }
 
 const PublishedRuntime *findPublishedRuntime(std::string_view group) {

@@ -23,6 +23,13 @@ struct PublishedRuntime {
 std::span<const PublishedRuntime> publishedRuntimes();
 const PublishedRuntime *findPublishedRuntime(std::string_view group); // null: no such group
 
+// The share of an engine's arithmetic peak that prompts reach elsewhere (model A of the same test).
+struct PublishedPrefill {
+  std::string_view group, title;
+  double share;
+};
+const PublishedPrefill &publishedPrefill(bool cuda); // llama.cpp on cards, else LiteRT-LM
+
 // Variance of a measurement about the model (errors of about 20 %) over that of log τ between
 // groups (factors of about e).
 constexpr double stepCostPriorWeight = 0.04;

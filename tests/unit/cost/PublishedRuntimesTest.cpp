@@ -271,6 +271,7 @@ TEST(PublishedRuntimes, PrefillOnCardsNeedsACostPerLayer) {
       100 * leaveOneOutError(samples, [](auto s) { return fitModelC(s); }));
   EXPECT_LT(100 * meanError(c, samples), 22 + 2); // ten rows there, one of no known peak
   EXPECT_LT(meanError(c, samples), meanError(a, samples) / 1.5);
+  EXPECT_NEAR(publishedPrefill(true).share, a.efficiency, 0.002);
 }
 
 TEST(PublishedRuntimes, LiteRtPrefillIsPossibleOnlyWhenSharedLayersAreSkipped) {
@@ -288,6 +289,7 @@ TEST(PublishedRuntimes, LiteRtPrefillIsPossibleOnlyWhenSharedLayersAreSkipped) {
       "%%; the largest share of the peak %.2f (%.2f with all layers)\n",
       skip.size(), a.efficiency, 100 * meanError(a, skip), 100 * leaveOneOutError(skip, fitModelA),
       most, mostFull);
+  EXPECT_NEAR(publishedPrefill(false).share, a.efficiency, 0.002);
   EXPECT_LE(most, 1);
   EXPECT_GT(mostFull, 1);
 }

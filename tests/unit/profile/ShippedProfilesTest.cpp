@@ -95,6 +95,7 @@ TEST(ShippedProfiles, FiguresLieWhereMachinesAre) {
       {"float_operations_per_second", {1e10, 1e16}},
       {"storage_read_bytes_per_second", {1e7, 2e10}},
       {"storage_random_read_seconds", {1e-5, 1e-2}},
+      {"handover_seconds", {1e-6, 5e-3}},
       {"sustained_compute", {0.3, 1}}};
   for (const DeviceProfile &profile : shipped()) {
     std::vector<Fact> facts = profile.facts;
