@@ -2,6 +2,7 @@
 
 #include "compiler/Driver/EncoderPhases.h"
 #include "compiler/Driver/PlanWriter.h"
+#include "compiler/Driver/PredictEngines.h"
 #include "compiler/Plan/PlanReport.h"
 #include "passes/Planning/Solvers.h"
 
@@ -159,6 +160,7 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
     if (addEncoderPhases(*request.model, plan) > budget)
       continue;
     outcome.plan = std::move(plan);
+    predictEngines(*outcome.plan, *request.model, *request.profile);
     outcome.plan->solver =
         request.solver.empty() ? std::string(solverNames().front()) : request.solver;
     outcome.plan->optimality = {.objective = result.cost.objective,

@@ -22,9 +22,10 @@ static double pagesOfRow(const Plan &plan, const ModelShape &model) {
   return 0;
 }
 
-TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
-                          int64_t positions, double coldShare) {
-  std::vector<WeightFormat> formats = formatsOf(plan);
+// `formats` has to live as long as the work.
+static DecodeWork decodeWork(const Plan &plan, const ModelShape &model,
+                             const std::vector<WeightFormat> &formats, int64_t positions,
+                             double coldShare) {
   DecodeWork work;
   work.formats = formats;
   work.localK = plan.localK;
@@ -35,12 +36,12 @@ TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const Machi
   work.storagePages = pagesOfRow(plan, model);
   if (coldShare >= 0)
     work.coldShare = coldShare;
-  return decodeTime(machine, model, work);
+  return work;
 }
 
-TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
-                           int64_t promptTokens, double coldShare) {
-  std::vector<WeightFormat> formats = formatsOf(plan);
+static PrefillWork prefillWork(const Plan &plan, const ModelShape &model,
+                               const std::vector<WeightFormat> &formats, int64_t promptTokens,
+                               double coldShare) {
   PrefillWork work;
   work.formats = formats;
   work.localK = plan.localK;
@@ -52,13 +53,43 @@ TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const Mach
   work.storagePages = pagesOfRow(plan, model) * double(promptTokens);
   if (coldShare >= 0)
     work.coldShare = coldShare;
-  return prefillTime(machine, model, work);
+  return work;
+}
+
+TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
+                          int64_t positions, double coldShare) {
+  std::vector<WeightFormat> formats = formatsOf(plan);
+  return decodeTime(machine, model, decodeWork(plan, model, formats, positions, coldShare));
+}
+
+TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
+                           int64_t promptTokens, double coldShare) {
+  std::vector<WeightFormat> formats = formatsOf(plan);
+  return prefillTime(machine, model, prefillWork(plan, model, formats, promptTokens, coldShare));
+}
+
+std::vector<PassBlock> decodeBlocksOf(const Plan &plan, const ModelShape &model,
+                                      const MachineModel &machine, int64_t positions,
+                                      double coldShare) {
+  std::vector<WeightFormat> formats = formatsOf(plan);
+  return decodeBlocks(machine, model, decodeWork(plan, model, formats, positions, coldShare));
+}
+
+std::vector<PassBlock> prefillBlocksOf(const Plan &plan, const ModelShape &model,
+                                       const MachineModel &machine, int64_t promptTokens,
+                                       double coldShare) {
+  std::vector<WeightFormat> formats = formatsOf(plan);
+  return prefillBlocks(machine, model, prefillWork(plan, model, formats, promptTokens, coldShare));
+}
+
+int64_t predictedPositions(const Plan &plan) { return std::max<int64_t>(plan.context / 2, 1); }
+int64_t predictedPrompt(const Plan &plan) {
+  return std::min<int64_t>(512, predictedPositions(plan));
 }
 
 void predictSpeed(Plan &plan, const ModelShape &model, const MachineModel &machine) {
   Predictions &predicted = plan.predicted;
-  int64_t positions = std::max<int64_t>(plan.context / 2, 1);
-  int64_t prompt = std::min<int64_t>(512, positions);
+  int64_t positions = predictedPositions(plan), prompt = predictedPrompt(plan);
   TimeEstimate token = decodeTimeOf(plan, model, machine, positions),
                chunks = prefillTimeOf(plan, model, machine, prompt);
   SpeedEstimate decode = decodeSpeed(token), prefill = prefillSpeed(chunks, prompt);

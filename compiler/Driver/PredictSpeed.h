@@ -4,6 +4,7 @@
 
 #include "compiler/Plan/Plan.h"
 #include "passes/Cost/CostModel.h"
+#include "passes/Cost/PassBlocks.h"
 
 namespace gcompile {
 
@@ -14,6 +15,18 @@ TimeEstimate decodeTimeOf(const Plan &plan, const ModelShape &model, const Machi
                           int64_t positions, double coldShare = -1);
 TimeEstimate prefillTimeOf(const Plan &plan, const ModelShape &model, const MachineModel &machine,
                            int64_t promptTokens, double coldShare = -1);
+
+// The same in blocks.
+std::vector<PassBlock> decodeBlocksOf(const Plan &plan, const ModelShape &model,
+                                      const MachineModel &machine, int64_t positions,
+                                      double coldShare = -1);
+std::vector<PassBlock> prefillBlocksOf(const Plan &plan, const ModelShape &model,
+                                       const MachineModel &machine, int64_t promptTokens,
+                                       double coldShare = -1);
+
+// What predictions are made for: the depth of a token, and the length of a prompt.
+int64_t predictedPositions(const Plan &plan);
+int64_t predictedPrompt(const Plan &plan);
 
 // Fills in the speeds of `plan.predicted`, at half of the context, with a prompt of 512 tokens or
 // half of the context.

@@ -1,6 +1,7 @@
 // A plan from a file, edited or not: its decisions are taken, everything else is counted anew.
 #include "compiler/Driver/EncoderPhases.h"
 #include "compiler/Driver/PlanWriter.h"
+#include "compiler/Driver/PredictEngines.h"
 #include "compiler/Plan/PlanReport.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -171,6 +172,7 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   if (int64_t encoding = addEncoderPhases(model, plan); encoding > budget)
     return refuse("encoding an image or sound needs " + humanBytes(encoding) + ", the budget is " +
                   humanBytes(budget));
+  predictEngines(plan, model, *request.profile);
   // Who decided, and how good that was, stays as the file says; the objective is counted anew.
   plan.solver = edited.solver;
   double objective = evaluate(*problem, solution).objective;

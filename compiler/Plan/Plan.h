@@ -5,6 +5,7 @@
 // ("layers.3.mlp.down_proj.weight").
 #pragma once
 
+#include "compiler/Plan/EngineForecast.h"
 #include "ir/Format/Format.h"
 #include "passes/Cost/MemoryModel.h"
 #include "passes/Cost/QualityModel.h"
@@ -148,6 +149,9 @@ struct Plan {
   std::vector<PlannedTensor> tensors; // in order of first use
   std::vector<PlannedKv> kvCaches;
   std::vector<PlannedCoupling> couplings;
+
+  // Where the profile knows two engines. It decides nothing.
+  std::optional<EngineForecast> engines;
 
   // Rows of every local ring respectively global cache (docs/decisions/0001).
   int64_t localCapacity = 0, globalCapacity = 0;

@@ -1,3 +1,4 @@
+#include "compiler/Plan/EngineJson.h"
 #include "compiler/Plan/PlanReport.h"
 
 namespace gcompile {
@@ -79,6 +80,8 @@ static llvm::json::Object plainPlanJson(const Plan &plan) {
 
 llvm::json::Object planJson(const Plan &plan) {
   llvm::json::Object object = plainPlanJson(plan);
+  if (plan.engines)
+    object["engines"] = enginesJson(*plan.engines);
   if (plan.phases.empty())
     return object;
   llvm::json::Array encoders, phases;

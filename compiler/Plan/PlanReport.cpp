@@ -1,5 +1,6 @@
 #include "compiler/Plan/PlanReport.h"
 
+#include "compiler/Plan/EngineJson.h"
 #include "compiler/Plan/FormatMap.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -276,6 +277,24 @@ private:
     return line;
   }
 
+  // What the device's engines would do; only one of them is compiled for.
+  void engines() {
+    if (!plan.engines)
+      return;
+    const char *label = "  engines   ";
+    auto line = [&](llvm::StringRef what, const std::string &rest) {
+      if (rest.empty())
+        return;
+      out << label << what << llvm::StringRef(printable(rest, 80)).rtrim() << "\n";
+      label = "            ";
+    };
+    line("decode  ", engineLine(*plan.engines, true));
+    line("prefill ", engineLine(*plan.engines, false));
+    line("no split: ", missingSplit(*plan.engines));
+    line("the speeds above are the ",
+         plan.engines->compiled + "'s: gcompile makes no whole programs for other engines yet");
+  }
+
   void estimates() {
     const Predictions &p = plan.predicted;
     const Optimality &o = plan.optimality;
@@ -297,6 +316,7 @@ private:
       out << llvm::format("  first token %8.3f s", p.firstTokenSeconds)
           << "      after a prompt of " << std::clamp<int64_t>(plan.context / 2, 1, 512)
           << " tokens\n";
+    engines();
     out << llvm::format("  KL        %10.4f nats a token, 90 %% between %.4f and %.4f\n", p.kl,
                         p.klLow, p.klHigh)
         << "            " << basisPhrase(p.klBasis)

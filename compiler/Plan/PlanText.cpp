@@ -1,5 +1,6 @@
 #include "compiler/Plan/PlanText.h"
 
+#include "compiler/Plan/EngineText.h"
 #include "compiler/Plan/deployment_plan.pb.h"
 #include "compiler/Support/TextProto.h"
 #include "ir/Format/CacheLayout.h"
@@ -143,6 +144,8 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
   out.mutable_optimality()->set_max_seconds(plan.optimality.maxSeconds);
   out.mutable_optimality()->set_fixed_bytes(plan.optimality.fixedBytes);
   out.set_solver(plan.solver);
+  if (plan.engines)
+    writeEngines(*plan.engines, *out.mutable_engines());
 }
 
 std::string planText(const Plan &plan, PlanTextUse use) {
@@ -438,6 +441,11 @@ llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
       return fault;
   if (llvm::Error fault = readNumbers(reader, message, plan))
     return fault;
+  if (message.has_engines()) {
+    plan.engines.emplace();
+    if (std::string why = readEngines(message.engines(), *plan.engines); !why.empty())
+      return reader.fault(why);
+  }
   return plan;
 }
 

@@ -1,5 +1,6 @@
 #include "compiler/Report/HtmlReport.h"
 
+#include "compiler/Plan/EngineJson.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
 #include "compiler/Report/Charts.h"
@@ -49,6 +50,7 @@ public:
     formats();
     front();
     speed();
+    engines();
     trust();
     target();
     reproduce();
@@ -286,6 +288,80 @@ private:
                humanBytes(int64_t(fact->value)) + "/s " +
                badge(markOfConfidence(fact->confidence)) + " " + escaped(fact->source) + "</p>";
     close();
+  }
+
+  // A speed of the engines table; `key` is its path in the JSON.
+  static std::string engineSpeed(const std::string &key, double value, double low, double high) {
+    if (value <= 0)
+      return "not predicted";
+    std::string text = figure(key, value, decimal(value, value < 100 ? 1 : 0));
+    if (low > 0)
+      text += " <span class=\"soft\">(" + decimal(low, 1) + " to " + decimal(high, 1) + ")</span>";
+    return text;
+  }
+
+  void engines() {
+    if (!plan.engines)
+      return;
+    const EngineForecast &forecast = *plan.engines;
+    open("engines", "What the engines would do");
+    out +=
+        "<p class=\"soft\">Tokens a second. The speeds of this plan are those of the " +
+        escaped(forecast.compiled) +
+        ": gcompile makes no whole programs for other engines yet; the rest says what they could "
+        "gain. " +
+        badge(Mark::Modelled) +
+        "</p><div class=\"scroll\"><table><tr><th>engine</th><th class=\"n\">decode</th><th "
+        "class=\"n\">prefill</th><th></th></tr>";
+    for (auto [index, engine] : llvm::enumerate(forecast.engines)) {
+      std::string key = "engines.list." + std::to_string(index) + ".";
+      out += "<tr><td>" + escaped(engine.name) + ": " +
+             escaped(llvm::StringRef(engine.title).take_front(200)) + "</td><td class=\"n\">" +
+             engineSpeed(key + "decode_tokens_per_second", engine.decode, engine.decodeLow,
+                         engine.decodeHigh) +
+             "</td><td class=\"n\">" +
+             engineSpeed(key + "prefill_tokens_per_second", engine.prefill, engine.prefillLow,
+                         engine.prefillHigh) +
+             "</td><td class=\"note\">" + escaped(engineNote(engine)) + "</td></tr>";
+    }
+    if (forecast.decode) {
+      std::string key = "engines.best_split.";
+      out += "<tr><td>best split</td><td class=\"n\">" +
+             engineSpeed(key + "decode.tokens_per_second", forecast.decode->tokensPerSecond,
+                         forecast.decode->low, forecast.decode->high) +
+             "</td><td class=\"n\">" +
+             (forecast.prefill ? engineSpeed(key + "prefill.tokens_per_second",
+                                             forecast.prefill->tokensPerSecond,
+                                             forecast.prefill->low, forecast.prefill->high)
+                               : std::string("not predicted")) +
+             "</td><td class=\"note\">" + escaped(sharesOf(*forecast.decode)) + "</td></tr>";
+    }
+    out += "</table></div>";
+    if (const std::optional<HandoverFigure> &handover = forecast.handover)
+      out += "<p class=\"note\">From one engine to the other takes " +
+             decimal(handover->seconds * 1e6, 1) + " us " +
+             badge(markOfConfidence(handover->confidence)) + " " +
+             escaped(llvm::StringRef(handover->source).take_front(400)) +
+             "; blocks run one after the other on one memory, and the split is the least there is "
+             "for these times.</p>";
+    else
+      out += "<p class=\"note\">No split: " + escaped(missingSplit(forecast)) + ".</p>";
+    close();
+  }
+
+  std::string engineNote(const EngineSpeed &engine) const {
+    std::string note = "through " + engine.through;
+    if (!engine.ownBandwidth)
+      note += "; reads memory as fast as the device does";
+    return llvm::StringRef(note).take_front(300).str();
+  }
+
+  static std::string sharesOf(const EngineSplitForecast &split) {
+    std::string text;
+    for (const EngineShare &share : split.shares)
+      text += (text.empty() ? "" : ", ") + share.engine + " " + std::to_string(share.blocks) +
+              " blocks, " + decimal(share.seconds * 1000, 2) + " ms";
+    return text + "; " + std::to_string(split.handovers) + " handovers";
   }
 
   void trust() {

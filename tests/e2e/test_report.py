@@ -96,6 +96,12 @@ with open(replay, "w", encoding="utf-8") as file:
 replayed = json.loads(gc.must([gc.GCOMPILE, "plan", "--model", "gemma-4-E2B", "--target", "pixel9", "--plan", replay, "--json"]).stdout)
 report.equal("preset: the plan in it replays", (replayed["tensors"], replayed["memory"]), (plan["tensors"], plan["memory"]))
 
+# --- two engines ---
+path = os.path.join(folder, "engines.html")
+plan = json.loads(gc.must([gc.GCOMPILE, "plan", "--model", "gemma-4-E2B", "--target", "galaxys26ultra", "--budget", "2GB", "--json", "--report", path]).stdout)
+text, page = check_page("engines", path, plan, ["speed", "engines"])
+report.check("engines: speeds of both and of the split", {"engines.list.0.decode_tokens_per_second", "engines.list.1.prefill_tokens_per_second", "engines.best_split.decode.tokens_per_second"} <= {key for key, _ in page.figures})
+
 # --- the largest member ---
 path = os.path.join(folder, "large.html")
 plan = json.loads(gc.must([gc.GCOMPILE, "plan", "--model", "gemma-4-31B", "--target", "rtx4090", "--budget", "20GB", "--json", "--report", path]).stdout)

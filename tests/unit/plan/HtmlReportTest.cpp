@@ -59,6 +59,12 @@ TEST(HtmlReport, EscapesEveryNameThatAFileGives) {
     kv.layerType = hostile;
   plan.predicted.decodeTerm = plan.predicted.prefillTerm = hostile;
   plan.predicted.decodeParts = {{hostile, 1}};
+  plan.engines = sampleEngines();
+  plan.engines->compiled = plan.engines->handover->source = hostile;
+  for (EngineSpeed &engine : plan.engines->engines)
+    engine.name = engine.title = engine.through = hostile;
+  for (EngineShare &share : plan.engines->decode->shares)
+    share.engine = hostile;
   DeviceProfile profile;
   profile.name = profile.title = profile.architecture = hostile;
   profile.notes = {hostile};
@@ -84,6 +90,10 @@ TEST(HtmlReport, StaysSmallForAnyPlan) {
     tensor.role = "role " + std::to_string(l % 50) + std::string(100, 'y');
     plan.tensors.push_back(tensor);
   }
+  plan.engines = sampleEngines();
+  for (EngineSpeed &engine : plan.engines->engines)
+    engine.title = engine.through = std::string(100000, 'e');
+  plan.engines->handover->source = std::string(100000, 's');
   ReportInput input = inputOf(plan);
   DeviceProfile profile;
   profile.facts.assign(1000, {"name", 1, "", std::string(10000, 's'), "2026", "RECALLED"});

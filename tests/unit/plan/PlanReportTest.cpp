@@ -27,6 +27,9 @@ Plan deepPlan(int64_t layers) {
   plan.solver = "a solver with a name that is much too long for one line of a table";
   for (int i = 0; i < 12; ++i)
     plan.predicted.decodeParts.push_back({"a part with a long name", 0.002});
+  plan.engines = sampleEngines();
+  for (EngineSpeed &engine : plan.engines->engines)
+    engine.name = engine.title = std::string(90, 'e') + "\n";
   return plan;
 }
 
@@ -82,6 +85,24 @@ TEST(PlanReport, SaysWhatIsNotKnown) {
   std::string table = planReport(plan);
   EXPECT_THAT(table, HasSubstr("not predicted"));
   EXPECT_THAT(table, HasSubstr("over the budget by 9.8 KB"));
+}
+
+TEST(PlanReport, ShowsEnginesAndWhoseSpeedThePlanHas) {
+  Plan plan = samplePlan();
+  EXPECT_THAT(planReport(plan), Not(HasSubstr("engines")));
+  EXPECT_FALSE(planJson(plan).getObject("engines"));
+  plan.engines = sampleEngines();
+  std::string table = planReport(plan);
+  for (const char *line :
+       {"decode  cpu 50.0, gpu 70.0, best split 72.0 tok/s (cpu 3, gpu 100 blocks)",
+        "prefill cpu 1000.0, gpu 9000.0, best split 9100.0 tok/s (cpu 2, gpu 40 blocks)",
+        "the speeds above are the cpu's: gcompile makes no whole programs for other engines yet"})
+    EXPECT_THAT(table, HasSubstr(line));
+  EXPECT_EQ(planJson(plan).getObject("predicted")->getNumber("decode_tokens_per_second"), 50)
+      << "the forecast changes no prediction";
+  plan.engines = sampleEngines(false);
+  EXPECT_THAT(planReport(plan), HasSubstr("no split: the profile states no handover_seconds"));
+  EXPECT_TRUE(planJson(plan).getObject("engines")->get("best_split")->getAsNull());
 }
 
 TEST(PlanReport, JsonKeepsThePartsAndRanges) {

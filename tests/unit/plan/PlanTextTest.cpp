@@ -54,6 +54,34 @@ TEST(PlanText, KeepsTheLinkFromLossesToKl) {
   }
 }
 
+TEST(PlanText, KeepsTheForecastOverEngines) {
+  for (bool handover : {true, false}) {
+    Plan plan = samplePlan();
+    plan.engines = sampleEngines(handover);
+    std::string text = planText(plan);
+    Plan read = llvm::cantFail(parsePlan(text, "test"));
+    EXPECT_EQ(planText(read), text);
+    EXPECT_EQ(json(read), json(plan));
+  }
+  EXPECT_FALSE(llvm::cantFail(parsePlan(planText(samplePlan()), "none")).engines);
+  Plan plan = samplePlan();
+  plan.engines = sampleEngines();
+  for (auto [from, to, why] :
+       {std::tuple("decode: 50", "decode: nan", "engines holds a figure"),
+        std::tuple("decode: 50", "decode: -5", "engines holds a figure"),
+        std::tuple("handovers: 2", "handovers: -2", "a count of -2"),
+        std::tuple("compiled: \"cpu\"", "compiled: \"\"", "a name of 0 characters"),
+        std::tuple("split_engines: \"gpu\"", "", "two of them")}) {
+    std::string text = planText(plan);
+    size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    llvm::Expected<Plan> refused =
+        parsePlan(text.replace(at, std::string_view(from).size(), to), "edited");
+    ASSERT_FALSE(bool(refused)) << to;
+    EXPECT_THAT(llvm::toString(refused.takeError()), HasSubstr(why));
+  }
+}
+
 TEST(PlanText, SaysWhichKeysAreDerived) {
   Plan plan = samplePlan();
   plan.kvCaches[1].derivedKeys = true;

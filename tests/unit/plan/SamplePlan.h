@@ -94,4 +94,19 @@ inline Plan samplePlan() {
   return plan;
 }
 
+// What two engines would do, with a split where `handover`.
+inline EngineForecast sampleEngines(bool handover = true) {
+  EngineForecast forecast;
+  forecast.compiled = "cpu";
+  forecast.engines = {{"cpu", "four cores", "machine code", true, 50, 40, 60, 1000, 800, 1200},
+                      {"gpu", "shaders", "OpenCL", false, 70, 30, 140, 9000, 5000, 15000}};
+  if (!handover)
+    return forecast;
+  forecast.splitEngines = {"cpu", "gpu"};
+  forecast.handover = {75e-6, 50e-6, 100e-6, "a paper", "single_source"};
+  forecast.decode = {72, 31, 141, 2, 150e-6, {{"cpu", 3, 0.002}, {"gpu", 100, 0.0117}}, {}};
+  forecast.prefill = {9100, 5100, 15100, 2, 600e-6, {{"cpu", 2, 0}, {"gpu", 40, 0.056}}, {}};
+  return forecast;
+}
+
 } // namespace gcompile
