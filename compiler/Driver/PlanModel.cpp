@@ -193,12 +193,13 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
   if (!suggestion)
     return suggestion.takeError();
   outcome.suggestion = *suggestion;
-  outcome.message =
-      "no plan fits " + humanBytes(budget) + ": the smallest needs " + humanBytes(need->first) +
-      " (weights " + humanBytes(least.weights) + ", tables " + humanBytes(least.tables) + ", kv " +
-      humanBytes(least.kvCache) + ", activations " + humanBytes(least.activations) +
-      (least.encoders ? ", encoders " + humanBytes(least.encoders) : "") + ", runtime " +
-      humanBytes(least.runtime + least.code) + "); try " + outcome.suggestion;
+  outcome.message = "no plan fits " + humanBytes(budget) + ": the smallest needs " +
+                    humanBytes(need->first) + " (weights " + humanBytes(least.weights) +
+                    (least.tables ? ", tables " + humanBytes(least.tables) : "") + ", kv " +
+                    humanBytes(least.kvCache) + ", activations " + humanBytes(least.activations) +
+                    (least.encoders ? ", encoders " + humanBytes(least.encoders) : "") +
+                    ", runtime " + humanBytes(least.runtime + least.code) + "); try " +
+                    outcome.suggestion;
   return outcome;
 }
 

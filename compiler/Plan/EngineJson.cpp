@@ -97,9 +97,12 @@ std::string engineLine(const EngineForecast &forecast, bool decode) {
   if (!split)
     return line;
   std::string shares;
-  for (const EngineShare &share : split->shares)
+  for (const EngineShare &share : split->shares) {
+    if (split->handovers == 0 && share.blocks > 0)
+      return line + " (all on the " + share.engine + ")";
     shares +=
         llvm::formatv("{0}{1} {2}", shares.empty() ? "" : ", ", share.engine, share.blocks).str();
+  }
   return line + " (" + shares + " blocks)";
 }
 

@@ -312,6 +312,8 @@ private:
       out << llvm::format("  prefill   %10.1f tok/s", p.prefillTokensPerSecond)
           << range(p.prefillLow, p.prefillHigh) << "  bound by " << printable(p.prefillTerm)
           << "\n";
+    else if (p.decodeTokensPerSecond > 0)
+      out << "  prefill   not predicted: the profile has no peak of arithmetic\n";
     if (p.firstTokenSeconds > 0)
       out << llvm::format("  first token %8.3f s", p.firstTokenSeconds)
           << "      after a prompt of " << std::clamp<int64_t>(plan.context / 2, 1, 512)

@@ -120,6 +120,9 @@ private:
                              : std::string()) +
                "bound by " + escaped(p.prefillTerm),
            Mark::Modelled);
+    else if (p.decodeTokensPerSecond > 0)
+      tile("Prefill", "not predicted", "the target's profile has no peak of arithmetic",
+           Mark::Modelled);
     tile("Expected KL", figure("predicted.kl", p.kl, decimal(p.kl, 4)),
          "nats a token, 90 % between " + figure("predicted.kl_low", p.klLow, decimal(p.klLow, 4)) +
              " and " + figure("predicted.kl_high", p.klHigh, decimal(p.klHigh, 4)),

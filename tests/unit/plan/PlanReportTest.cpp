@@ -85,6 +85,9 @@ TEST(PlanReport, SaysWhatIsNotKnown) {
   std::string table = planReport(plan);
   EXPECT_THAT(table, HasSubstr("not predicted"));
   EXPECT_THAT(table, HasSubstr("over the budget by 9.8 KB"));
+  plan = samplePlan();
+  plan.predicted.prefillTokensPerSecond = 0;
+  EXPECT_THAT(planReport(plan), HasSubstr("prefill   not predicted: the profile has no peak"));
 }
 
 TEST(PlanReport, ShowsEnginesAndWhoseSpeedThePlanHas) {
@@ -100,6 +103,9 @@ TEST(PlanReport, ShowsEnginesAndWhoseSpeedThePlanHas) {
     EXPECT_THAT(table, HasSubstr(line));
   EXPECT_EQ(planJson(plan).getObject("predicted")->getNumber("decode_tokens_per_second"), 50)
       << "the forecast changes no prediction";
+  plan.engines->decode->handovers = 0;
+  plan.engines->decode->shares = {{"cpu", 103, 0.02}, {"gpu", 0, 0}};
+  EXPECT_THAT(planReport(plan), HasSubstr("best split 72.0 tok/s (all on the cpu)"));
   plan.engines = sampleEngines(false);
   EXPECT_THAT(planReport(plan), HasSubstr("no split: the profile states no handover_seconds"));
   EXPECT_TRUE(planJson(plan).getObject("engines")->get("best_split")->getAsNull());

@@ -1,6 +1,7 @@
 // Every profile in profiles/: it loads, each figure states where it comes from, and the figures are
 // plausible beside each other and beside what is known of the physics of memory.
 #include "compiler/Profile/DeviceProfile.h"
+#include "compiler/Profile/EngineMachines.h"
 
 #include "llvm/ADT/StringSet.h"
 
@@ -145,6 +146,26 @@ TEST(ShippedProfiles, BudgetsAreTheLimitThatBinds) {
     if (profile.kind == "phone")
       EXPECT_LE(limit->value, 0.5 * memory) << profile.name;
   }
+}
+
+// docs/planning.md says how many plans have a forecast over engines, and how many a split.
+TEST(ShippedProfiles, SomeKnowTwoEngines) {
+  int two = 0, handovers = 0;
+  for (const DeviceProfile &profile : shipped()) {
+    std::vector<EngineMachine> engines = engineMachines(profile);
+    if (engines.empty())
+      continue;
+    ++two;
+    for (const EngineMachine &engine : engines) {
+      handovers += engine.handover ? 1 : 0;
+      EXPECT_GT(engine.machine.readBytesPerSecond, 0) << profile.name << " " << engine.name;
+      EXPECT_GT(engine.machine.barrierSeconds, 0) << profile.name << " " << engine.name;
+      EXPECT_GT(matmulRate(engine.machine, WeightFormat::W4), 0)
+          << profile.name << " " << engine.name;
+    }
+  }
+  EXPECT_EQ(two, 10);
+  EXPECT_EQ(handovers, 4);
 }
 
 // Engines without a public way in are marked so.
