@@ -34,7 +34,7 @@ static llvm::Error checkExport(const CompilerInvocation &invocation) {
     if (invocation.wasGiven(flag))
       return refuse("'export' takes no " + flag + ": the plan has decided (gcompile plan does)");
   if (invocation.exportFormat.empty())
-    return refuse("'export' needs --format gguf");
+    return refuse("'export' needs --format gguf or compressed-tensors");
   if (invocation.model.empty())
     return refuse("'export' needs --model PATH: the checkpoint whose weights are written");
   return llvm::Error::success();

@@ -52,8 +52,9 @@ static const CommandInfo commands[] = {
      "the front: the best that each number of bytes buys, with its speed", 0, 0},
     {Command::Calibrate, "calibrate", "[-o FILE.textproto]",
      "measure this machine, in under a minute", 0, 0},
-    {Command::Export, "export", "PLAN|FILE.gpk --model PATH --format gguf [-o FILE]",
-     "a plan's mix of formats as a file for llama.cpp", 1, 1},
+    {Command::Export, "export",
+     "PLAN|FILE.gpk --model PATH --format gguf|compressed-tensors [-o OUT]",
+     "a plan's mix of formats for llama.cpp or vLLM", 1, 1},
 };
 
 static llvm::Error bad(llvm::StringRef flag, llvm::StringRef value, const llvm::Twine &wanted) {
@@ -276,10 +277,11 @@ static const std::vector<Flag> &flags() {
        on(&CompilerInvocation::remeasure)},
       {"--text", "FILE", "verify: text to measure the KL to --model on",
        text(&CompilerInvocation::text, "--text")},
-      {"--format", "gguf", "export: the kind of file",
+      {"--format", "gguf",
+       "export: gguf (a file for llama.cpp), compressed-tensors (a folder for vLLM)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
-         if (value != "gguf")
-           return bad("--format", value, "gguf");
+         if (value != "gguf" && value != "compressed-tensors")
+           return bad("--format", value, "gguf or compressed-tensors");
          invocation.exportFormat = value.str();
          return llvm::Error::success();
        }},

@@ -1,17 +1,19 @@
-// `gcompile export FILE --model PATH --format gguf -o OUT`: a plan's mix of formats for people who
-// run another program.
+// `gcompile export FILE --model PATH --format gguf|compressed-tensors -o OUT`: a plan's mix of
+// formats for people who run another program.
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/ProgressLine.h"
+#include "compiler/Export/ExportCompressedTensors.h"
 #include "compiler/Export/ExportGguf.h"
 
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace gcompile {
 
-static llvm::json::Object summaryJson(const Plan &plan, const std::string &path,
-                                      const ExportSummary &summary) {
+static llvm::json::Object summaryJson(llvm::StringRef kind, const Plan &plan,
+                                      const std::string &path, const ExportSummary &summary) {
   llvm::json::Array formats;
   for (const ExportedFormat &format : summary.formats)
     formats.push_back(
@@ -23,7 +25,7 @@ static llvm::json::Object summaryJson(const Plan &plan, const std::string &path,
                            {"bytes", format.bytes},
                            {"bits", 8.0 * double(format.bytes) / double(format.values)}});
   return llvm::json::Object{{"kind", "export"},
-                            {"format", "gguf"},
+                            {"format", kind},
                             {"model", plan.model},
                             {"output", path},
                             {"bytes", int64_t(summary.fileBytes)},
@@ -49,8 +51,10 @@ ExitCode runExport(const CommandContext &context) {
   if (!plan)
     return failWith(ExitCode::BadInput, plan.takeError());
   std::string path = options.output;
+  bool toGguf = options.exportFormat == "gguf";
   if (path.empty())
-    path = llvm::sys::path::filename(plan->model).str() + ".gguf";
+    path = llvm::sys::path::filename(plan->model).str() +
+           (toGguf ? ".gguf" : "-" + options.exportFormat);
   if (llvm::Error error = checkOutputFolder(path))
     return failWith(ExitCode::BadInput, std::move(error));
   ImportOptions import;
@@ -66,17 +70,24 @@ ExitCode runExport(const CommandContext &context) {
   exporting.jobs = unsigned(options.jobs);
   auto progress = [&](uint64_t done, uint64_t total) { line.show("write tensors", done, total); };
   exporting.progress = progress;
-  llvm::Expected<ExportSummary> summary = exportGguf(*model, *plan, path, exporting);
+  llvm::StringRef source = options.model;
+  llvm::Expected<ExportSummary> summary =
+      toGguf
+          ? exportGguf(*model, *plan, path, exporting)
+          : exportCompressedTensors(
+                *model, *plan,
+                llvm::sys::fs::is_directory(source) ? source : llvm::sys::path::parent_path(source),
+                path, exporting);
   line.clear();
   if (!summary)
     return failWith(ExitCode::BadInput, summary.takeError());
-  if (plan->localK != KvFormat::F16 || plan->globalK != KvFormat::F16)
+  if (toGguf && (plan->localK != KvFormat::F16 || plan->globalK != KvFormat::F16))
     printNote(context, "a GGUF file holds no cache formats: give llama.cpp --cache-type-k and "
                        "--cache-type-v (the plan has local " +
                            std::string(name(plan->localK)) + ", global " +
                            std::string(name(plan->globalK)) + ")");
   if (options.json)
-    printJson(summaryJson(*plan, path, *summary));
+    printJson(summaryJson(options.exportFormat, *plan, path, *summary));
   else if (!options.quiet)
     printSummary(path, *summary);
   return ExitCode::Done;

@@ -10,13 +10,8 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/Twine.h"
 
-#include <oneapi/tbb/global_control.h>
-#include <oneapi/tbb/parallel_for.h>
-#include <oneapi/tbb/task_arena.h>
-
 #include <algorithm>
 #include <map>
-#include <mutex>
 
 using namespace llvm;
 
@@ -212,25 +207,15 @@ Error Exporter::writeTask(const Task &task) {
 }
 
 ExportSummary Exporter::summary() const {
-  std::map<std::pair<std::string, std::string>, ExportedFormat> lines;
-  for (const Output &output : outputs) {
-    std::string written = facts(output.encoding.type).name.str();
-    ExportedFormat &line = lines[{output.planned, written}];
-    line.planned = output.planned;
-    line.written = written;
-    line.tensors += 1;
-    line.kept += output.encoding.keepsGrid;
-    line.sameGrid = hasSameGrid(output.encoding.type, *parseWeightFormat(output.planned));
-    line.values += output.rows() * output.columns();
-    line.bytes += int64_t(output.bytes);
-  }
   ExportSummary summary;
   summary.fileBytes = file->bytes();
-  for (auto &[key, line] : lines)
-    summary.formats.push_back(std::move(line));
-  llvm::stable_sort(summary.formats, [](const ExportedFormat &a, const ExportedFormat &b) {
-    return a.bytes > b.bytes;
-  });
+  for (const Output &output : outputs) {
+    GgufId type = output.encoding.type;
+    summary.add({output.planned, facts(type).name.str(), 1, output.encoding.keepsGrid,
+                 hasSameGrid(type, *parseWeightFormat(output.planned)),
+                 output.rows() * output.columns(), int64_t(output.bytes)});
+  }
+  summary.finish();
   return summary;
 }
 
@@ -259,37 +244,14 @@ Expected<ExportSummary> Exporter::run(StringRef path) {
     for (int64_t first = 0; first < output.rows(); first += step)
       tasks.push_back({i, first, std::min(step, output.rows() - first)});
   }
-  std::mutex mutex;
-  size_t firstFailed = tasks.size();
-  Error failure = Error::success();
-  uint64_t done = 0;
-  int jobs = options.jobs ? int(options.jobs) : tbb::this_task_arena::max_concurrency();
-  tbb::global_control control(tbb::global_control::max_allowed_parallelism, size_t(jobs));
-  tbb::task_arena arena(jobs);
-  arena.execute([&] {
-    tbb::parallel_for(size_t(0), tasks.size(), [&](size_t i) {
-      {
-        std::lock_guard lock(mutex);
-        if (i > firstFailed)
-          return;
-      }
-      Error error = writeTask(tasks[i]);
-      std::lock_guard lock(mutex);
-      if (error && i < firstFailed) {
-        consumeError(std::move(failure));
-        failure = std::move(error);
-        firstFailed = i;
-      } else {
-        consumeError(std::move(error));
-      }
-      const Output &output = outputs[tasks[i].output];
-      done += uint64_t(tasks[i].rows * rowBytes(output.encoding.type, output.columns()));
-      if (options.progress)
-        options.progress(done, dataBytes);
-    });
-  });
-  if (failure)
-    return std::move(failure);
+  auto write = [&](size_t i) -> Expected<uint64_t> {
+    if (Error error = writeTask(tasks[i]))
+      return std::move(error);
+    const Output &output = outputs[tasks[i].output];
+    return uint64_t(tasks[i].rows * rowBytes(output.encoding.type, output.columns()));
+  };
+  if (Error error = runExportTasks(tasks.size(), dataBytes, options, write))
+    return std::move(error);
   if (Error error = file->commit())
     return std::move(error);
   return summary();
