@@ -104,7 +104,8 @@ FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef
                           builder.getStringAttr(roleName(role)), builder.getI64IntegerAttr(layer),
                           builder.getStringAttr("text"), builder.getI64IntegerAttr(slices),
                           builder.getI64IntegerAttr(matrices), StringAttr(), StringAttr(),
-                          IntegerAttr(), FloatAttr(), IntegerAttr());
+                          IntegerAttr(), FloatAttr(), IntegerAttr(), FloatAttr(), FloatAttr(),
+                          FloatAttr());
   symbolPoint = builder.saveInsertionPoint();
   return sharedWeights[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
 }
@@ -117,14 +118,14 @@ FlatSymbolRefAttr ModuleBuilder::ropeFrequencies(LayerType type, int64_t headDim
   OpBuilder::InsertionGuard guard(builder);
   builder.restoreInsertionPoint(symbolPoint);
   std::string symbol = "rope" + std::to_string(ropeSymbols.size());
-  gemma::WeightOp::create(builder, loc, builder.getStringAttr(symbol), builder.getStringAttr(""),
-                          builder.getI64IntegerAttr(0),
-                          TypeAttr::get(RankedTensorType::get({headDim / 2}, builder.getF32Type())),
-                          builder.getStringAttr(gemma::ropeRole), builder.getI64IntegerAttr(-1),
-                          builder.getStringAttr("text"), builder.getI64IntegerAttr(1),
-                          builder.getI64IntegerAttr(1), StringAttr(), StringAttr(), IntegerAttr(),
-                          builder.getF64FloatAttr(rope.theta),
-                          builder.getI64IntegerAttr(rope.rotatedPairs));
+  gemma::WeightOp::create(
+      builder, loc, builder.getStringAttr(symbol), builder.getStringAttr(""),
+      builder.getI64IntegerAttr(0),
+      TypeAttr::get(RankedTensorType::get({headDim / 2}, builder.getF32Type())),
+      builder.getStringAttr(gemma::ropeRole), builder.getI64IntegerAttr(-1),
+      builder.getStringAttr("text"), builder.getI64IntegerAttr(1), builder.getI64IntegerAttr(1),
+      StringAttr(), StringAttr(), IntegerAttr(), builder.getF64FloatAttr(rope.theta),
+      builder.getI64IntegerAttr(rope.rotatedPairs), FloatAttr(), FloatAttr(), FloatAttr());
   symbolPoint = builder.saveInsertionPoint();
   return ropeSymbols[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
 }

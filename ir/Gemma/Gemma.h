@@ -26,6 +26,7 @@ inline constexpr llvm::StringLiteral rowsAttrName = "gemma.rows";
 inline constexpr llvm::StringLiteral embeddingRole = "embedding";
 inline constexpr llvm::StringLiteral perLayerTableRole = "per_layer_table";
 inline constexpr llvm::StringLiteral ropeRole = "rope_frequencies";
+inline constexpr llvm::StringLiteral activationScaleRole = "activation_scale";
 
 // Where a per-layer table lies while the model runs (`placement`).
 inline constexpr llvm::StringLiteral inMemory = "memory";

@@ -137,6 +137,18 @@ LogicalResult WeightOp::verify() {
     return emitOpError("needs 'cache_rows' of at least 1, and only with placement 'storage'");
   if ((getRole() == ropeRole) != (getTheta().has_value() && getPairs().has_value()))
     return emitOpError("needs 'theta' and 'pairs' exactly when its role is 'rope_frequencies'");
+  if ((getRole() == activationScaleRole) != getValue().has_value() ||
+      (getValue() && type.getNumElements() != 1))
+    return emitOpError("needs one 'value' exactly when its role is 'activation_scale'");
+  for (std::optional<APFloat> scale : {getInputScale(), getOutputScale(), getValue()})
+    if (scale && (!scale->isFiniteNonZero() || scale->isNegative()))
+      return emitOpError() << "has an activation scale of " << scale->convertToDouble()
+                           << ", expected a positive number";
+  if ((getInputScale() || getOutputScale()) && (type.getRank() != 2 || table))
+    return emitOpError("has activation scales, which only a matrix that is multiplied has");
+  if ((getInputScale() || getOutputScale()) && getMatrices() > 1)
+    return emitOpError() << "has activation scales and " << getMatrices()
+                         << " matrices; experts have none";
   return success();
 }
 

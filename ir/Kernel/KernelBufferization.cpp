@@ -80,10 +80,10 @@ void attachDestinationModels(MLIRContext *context) {
 
 void registerBufferization(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, KernelDialect *) {
-    attachDestinationModels<GatherRowsOp, QuantizeRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp,
-                            RopeTableOp, RopeOp, AttendOp, GeluMulOp, AddOp, SoftCapOp,
-                            GeluMulHalvesOp, ChooseExpertsOp, GroupRowsOp, CombineExpertsOp>(
-        context);
+    attachDestinationModels<GatherRowsOp, QuantizeRowsOp, RoundRowsOp, MatmulFloatOp,
+                            MatmulIntegerOp, RmsNormOp, RopeTableOp, RopeOp, AttendOp, GeluMulOp,
+                            AddOp, SoftCapOp, GeluMulHalvesOp, ChooseExpertsOp, GroupRowsOp,
+                            CombineExpertsOp>(context);
     AppendKvOp::attachInterface<AppendModel>(*context);
   });
 }

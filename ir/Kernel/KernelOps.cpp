@@ -36,6 +36,11 @@ LogicalResult verifyShape(Operation *op, StringRef what, Value value, ArrayRef<i
   return success();
 }
 
+// One scale of static activations, or none.
+LogicalResult verifyScale(Operation *op, Value scale) {
+  return scale ? verifyShape(op, "scale", scale, {1}) : success();
+}
+
 FailureOr<WeightFormat> weightFormat(Operation *op, StringRef text) {
   std::optional<WeightFormat> format = parseWeightFormat(text);
   if (!format)
@@ -78,6 +83,8 @@ template <typename Op>
 LogicalResult verifyProduct(Op op, WeightFormat format, int64_t in, int64_t k) {
   int64_t out = shaped(op.getOuts()).getDimSize(0), n = shaped(op.getOuts()).getDimSize(1);
   int64_t matrices = op.getMatrices(), groups = mostGroups(op);
+  if (failed(verifyScale(op, op.getRounding())))
+    return failure();
   if (op.getGroups().empty()) {
     if (matrices != 1 || in != out)
       return op.emitOpError() << "has " << matrices << " matrices and maps " << in << " to " << out
@@ -134,8 +141,8 @@ void printRowTypes(OpAsmPrinter &printer, Operation *, Type k, Type v, Type cach
 
 Value activeRows(Operation *op) {
   return llvm::TypeSwitch<Operation *, Value>(op)
-      .Case<GatherRowsOp, QuantizeRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp, RopeTableOp,
-            RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp, GeluMulHalvesOp,
+      .Case<GatherRowsOp, QuantizeRowsOp, RoundRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp,
+            RopeTableOp, RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp, GeluMulHalvesOp,
             ChooseExpertsOp, GroupRowsOp, CombineExpertsOp>(
           [](auto kernel) { return kernel.getRows(); })
       .Default([](Operation *) { return Value(); });
@@ -147,6 +154,7 @@ Value activeRows(Operation *op) {
   }
 GCOMPILE_DPS_EFFECTS(GatherRowsOp)
 GCOMPILE_DPS_EFFECTS(QuantizeRowsOp)
+GCOMPILE_DPS_EFFECTS(RoundRowsOp)
 GCOMPILE_DPS_EFFECTS(MatmulFloatOp)
 GCOMPILE_DPS_EFFECTS(MatmulIntegerOp)
 GCOMPILE_DPS_EFFECTS(RmsNormOp)
@@ -207,9 +215,16 @@ LogicalResult QuantizeRowsOp::verify() {
     return emitOpError() << "has group " << group << ", which does not divide " << padded;
   int64_t groups = group ? padded / group : 1;
   if (failed(verifyShape(*this, "codes", getCodes(), {m, padded})) ||
-      failed(verifyShape(*this, "scales", getScales(), {m, groups})))
+      failed(verifyShape(*this, "scales", getScales(), {m, groups})) ||
+      failed(verifyScale(*this, getScale())))
     return failure();
   return verifyShape(*this, "sums", getSums(), {m, groups});
+}
+
+LogicalResult RoundRowsOp::verify() {
+  if (failed(verifyRank2(*this, "x", getX())) || failed(verifyScale(*this, getScale())))
+    return failure();
+  return verifyShape(*this, "destination", getOuts(), shaped(getX()).getShape());
 }
 
 LogicalResult MatmulFloatOp::verify() {

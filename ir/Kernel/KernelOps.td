@@ -40,41 +40,52 @@ def Kernel_QuantizeRowsOp : Kernel_ComputeOp<"quantize_rows"> {
   let description = [{
     `x` M×K → `codes` M×Kpad, `scales` M×G (f32), `sums` M×G (i32 sum of codes), where G = 1 for `group` 0 (whole row), else Kpad / group.
     scale = absmax / 127, code = round_half_even(x / scale) in −127…127; scale 0 and codes 0 for a zero group. Padding codes are 0. Task: one row.
+    With `scale` (static activations, docs/decisions/0010): every group has scale[0] > 0, and code = clamp(round_half_even(x / scale[0]), −128, 127).
   }];
-  let arguments = (ins Kernel_F32Buffer:$x, Kernel_I8Buffer:$codes, Kernel_F32Buffer:$scales, Kernel_I32Buffer:$sums, Index:$rows, I64Attr:$group);
+  let arguments = (ins Kernel_F32Buffer:$x, Optional<Kernel_F32Vector>:$scale, Kernel_I8Buffer:$codes, Kernel_F32Buffer:$scales, Kernel_I32Buffer:$sums, Index:$rows, I64Attr:$group);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = [{$x `outs` `(` $codes `,` $scales `,` $sums `)` `rows` $rows attr-dict `:` type($x) `,` type($codes) `,` type($scales) `,` type($sums)
+  let assemblyFormat = [{$x (`scale` $scale^ `:` type($scale))? `outs` `(` $codes `,` $scales `,` $sums `)` `rows` $rows attr-dict `:` type($x) `,` type($codes) `,` type($scales) `,` type($sums)
     (`->` type($results)^)?}];
   let extraClassDeclaration = [{
-    ::mlir::MutableOperandRange getDpsInitsMutable() { return ::mlir::MutableOperandRange(getOperation(), 1, 3); }
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return ::mlir::MutableOperandRange(getOperation(), getScale() ? 2 : 1, 3); }
   }];
 }
 
-def Kernel_MatmulFloatOp : Kernel_ComputeOp<"matmul_float"> {
+def Kernel_RoundRowsOp : Kernel_ComputeOp<"round_rows"> {
+  let summary = "activations to the nearest int8 code of a given scale, as floats";
+  let description = [{ clamp(round_half_even(x / scale[0]), −128, 127) · scale[0], element by element, M×N. Task: ir/Kernel/Tasks.h. }];
+  let arguments = (ins Kernel_F32Buffer:$x, Kernel_F32Vector:$scale, Kernel_F32Buffer:$outs, Index:$rows);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = "$x `scale` $scale `:` type($scale) `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($x) `,` type($outs) (`->` type($results)^)?";
+}
+
+def Kernel_MatmulFloatOp : Kernel_ComputeOp<"matmul_float", [AttrSizedOperandSegments]> {
   let summary = "y = x · Wᵀ with float weights";
   let description = [{
     `x` M×K f32, `weights` P64 blob of N×K in a float `format` (f32, bf16, f16), `outs` M×N. The sum over k is sequential in f32 with fused multiply-add
     for every row count and instruction set. Task: one panel of 64 output rows.
     With `groups` (members, starts, chosen of kernel.group_rows over slots), `weights` are `matrices` such blobs, each at a multiple of 128 bytes, and `outs` has a row for each slot:
     out[s] = x[⌊s / share⌋] · Wᵀ of s's group, where share = rows of `outs` / rows of `x`. A group has at most `group_rows` members. Task: group · panels + panel.
+    With `rounding` each output is stored as kernel.round_rows makes it with that scale.
   }];
-  let arguments = (ins Kernel_F32Buffer:$x, Kernel_Packed:$weights, Variadic<Kernel_I32Buffer>:$groups, Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format,
+  let arguments = (ins Kernel_F32Buffer:$x, Kernel_Packed:$weights, Variadic<Kernel_I32Buffer>:$groups, Optional<Kernel_F32Vector>:$rounding, Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format,
       DefaultValuedAttr<I64Attr, "1">:$matrices, DefaultValuedAttr<I64Attr, "0">:$group_rows);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = "$x `,` $weights (`groups` `(` $groups^ `:` type($groups) `)`)? `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($x) `,` type($weights) `,` type($outs) (`->` type($results)^)?";
+  let assemblyFormat = "$x `,` $weights (`groups` `(` $groups^ `:` type($groups) `)`)? (`rounding` $rounding^ `:` type($rounding))? `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($x) `,` type($weights) `,` type($outs) (`->` type($results)^)?";
 }
 
-def Kernel_MatmulIntegerOp : Kernel_ComputeOp<"matmul_integer"> {
+def Kernel_MatmulIntegerOp : Kernel_ComputeOp<"matmul_integer", [AttrSizedOperandSegments]> {
   let summary = "y = x · Wᵀ with integer weights and int8 activations";
   let description = [{
     `codes`, `scales`, `sums` as quantize_rows writes them for this format's group; `weights` P64 blob of N × `columns` in an integer `format`; `outs` M×N f32.
     Channel-wise: y = (Σ codes·w) · scale_m · scale_n, the sum exact in i32. Group-wise: groups are added in order in f32: y = fma(f32(Σ_g), scale_m,g · scale_n,g, y).
-    Bit-equal on every instruction set. `groups`, `matrices`, `group_rows` and tasks as for kernel.matmul_float.
+    Bit-equal on every instruction set. `groups`, `rounding`, `matrices`, `group_rows` and tasks as for kernel.matmul_float. Codes are −128 only with `full_range`.
   }];
   let arguments = (ins Kernel_I8Buffer:$codes, Kernel_F32Buffer:$scales, Kernel_I32Buffer:$sums, Kernel_Packed:$weights, Variadic<Kernel_I32Buffer>:$groups,
-      Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format, I64Attr:$columns, DefaultValuedAttr<I64Attr, "1">:$matrices, DefaultValuedAttr<I64Attr, "0">:$group_rows);
+      Optional<Kernel_F32Vector>:$rounding, Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format, I64Attr:$columns, DefaultValuedAttr<I64Attr, "1">:$matrices,
+      DefaultValuedAttr<I64Attr, "0">:$group_rows, UnitAttr:$full_range);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = [{$codes `,` $scales `,` $sums `,` $weights (`groups` `(` $groups^ `:` type($groups) `)`)? `outs` `(` $outs `)` `rows` $rows attr-dict
+  let assemblyFormat = [{$codes `,` $scales `,` $sums `,` $weights (`groups` `(` $groups^ `:` type($groups) `)`)? (`rounding` $rounding^ `:` type($rounding))? `outs` `(` $outs `)` `rows` $rows attr-dict
     `:` type($codes) `,` type($scales) `,` type($sums) `,` type($weights) `,` type($outs) (`->` type($results)^)?}];
 }
 

@@ -30,7 +30,7 @@ int64_t attendHeadsPerTask(int64_t heads, int64_t kvHeads) {
 TaskRule taskRule(Operation *op) {
   return llvm::TypeSwitch<Operation *, TaskRule>(op)
       .Case<MatmulFloatOp, MatmulIntegerOp>([](auto matmul) { return perPanel(matmul); })
-      .Case<GeluMulOp, GeluMulHalvesOp, AddOp, SoftCapOp, CombineExpertsOp>(
+      .Case<GeluMulOp, GeluMulHalvesOp, AddOp, SoftCapOp, CombineExpertsOp, RoundRowsOp>(
           [](auto op) { return perPiece(op.getOuts()); })
       .Case<GroupRowsOp>([](auto) -> TaskRule { return {.fixed = 1}; })
       .Case([](AppendKvOp append) -> TaskRule {

@@ -95,8 +95,10 @@ private:
 
   // Active rows of something that has `count` of them for each row of the program.
   Value rowsTimes(Location loc, int64_t count);
-  Quantized quantize(Location loc, Value x, int64_t group);
-  Quantized quantizeRows(Location loc, Value x, Value active, int64_t group);
+  Quantized quantize(Location loc, Value x, int64_t group, FloatAttr scale = {});
+  Quantized quantizeRows(Location loc, Value x, Value active, int64_t group, FloatAttr scale = {});
+  Value roundRows(Location loc, Value x, FloatAttr scale);
+  Value scaleWeight(Location loc, FloatAttr scale);
   Value product(Location loc, Value x, Quantized q, gemma::WeightOp weight, WeightFormat format,
                 ValueRange groups, Value out, Value active);
   FailureOr<gemma::KvCacheOp> plannedCache(Operation *op, StringRef name);
@@ -110,7 +112,8 @@ private:
   Value returned; // of the gemma program; null for prefill
   Value tokens, tableRows, table, logits, rows, position;
   DenseMap<Value, Value> values;
-  DenseMap<std::pair<Value, int64_t>, Quantized> quantized;
+  DenseMap<std::tuple<Value, int64_t, Attribute>, Quantized> quantized;
+  DenseMap<std::pair<Value, Attribute>, Value> rounded;
   DenseMap<Attribute, std::pair<Value, Value>> ropeTables; // by frequencies
   // Of all positions of a cache with derived keys, by frequencies and capacity.
   DenseMap<std::pair<Attribute, int64_t>, std::pair<Value, Value>> keyTables;
@@ -135,22 +138,55 @@ LogicalResult ProgramConverter::convert(gemma::EmbedOp op) {
   return success();
 }
 
-Quantized ProgramConverter::quantize(Location loc, Value x, int64_t group) {
-  Quantized &entry = quantized[{x, group}];
-  if (!entry.codes)
-    entry = quantizeRows(loc, x, rows, group);
+// A static scale as memory; null for none. Equal scales share a weight.
+Value ProgramConverter::scaleWeight(Location loc, FloatAttr scale) {
+  if (!scale)
+    return {};
+  uint32_t bits = scale.getValue().bitcastToAPInt().getZExtValue();
+  std::string symbol = "scale_" + llvm::utohexstr(bits, /*LowerCase=*/true, 8);
+  if (!symbols.lookup(symbol)) {
+    OpBuilder outside(program);
+    auto type = RankedTensorType::get({1}, builder.getF32Type());
+    auto integer = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+    symbols.insert(gemma::WeightOp::create(
+        outside, loc, builder.getStringAttr(symbol), builder.getStringAttr(""), integer(0),
+        TypeAttr::get(type), builder.getStringAttr(gemma::activationScaleRole), integer(-1),
+        builder.getStringAttr("text"), integer(1), integer(1),
+        builder.getStringAttr(name(WeightFormat::F32)), StringAttr(), IntegerAttr(), FloatAttr(),
+        IntegerAttr(), FloatAttr(), FloatAttr(), scale));
+  }
+  return kernel::WeightOp::create(builder, loc, MemRefType::get({1}, builder.getF32Type()),
+                                  FlatSymbolRefAttr::get(builder.getContext(), symbol));
+}
+
+Value ProgramConverter::roundRows(Location loc, Value x, FloatAttr scale) {
+  Value &entry = rounded[{x, scale}];
+  if (!entry) {
+    Value out = emptyOf(loc, shaped(x).getShape(), builder.getF32Type());
+    entry = kernel::RoundRowsOp::create(builder, loc, out.getType(), x, scaleWeight(loc, scale),
+                                        out, rows)
+                ->getResult(0);
+  }
   return entry;
 }
 
-Quantized ProgramConverter::quantizeRows(Location loc, Value x, Value active, int64_t group) {
+Quantized ProgramConverter::quantize(Location loc, Value x, int64_t group, FloatAttr scale) {
+  Quantized &entry = quantized[{x, group, scale}];
+  if (!entry.codes)
+    entry = quantizeRows(loc, x, rows, group, scale);
+  return entry;
+}
+
+Quantized ProgramConverter::quantizeRows(Location loc, Value x, Value active, int64_t group,
+                                         FloatAttr scale) {
   int64_t height = shaped(x).getDimSize(0);
   int64_t padded = (columns(x) + 63) / 64 * 64, groups = group ? padded / group : 1;
   Value codes = emptyOf(loc, {height, padded}, builder.getI8Type());
   Value scales = emptyOf(loc, {height, groups}, builder.getF32Type());
   Value sums = emptyOf(loc, {height, groups}, builder.getI32Type());
   SmallVector<Type> types{codes.getType(), scales.getType(), sums.getType()};
-  auto kernel =
-      kernel::QuantizeRowsOp::create(builder, loc, types, x, codes, scales, sums, active, group);
+  auto kernel = kernel::QuantizeRowsOp::create(builder, loc, types, x, scaleWeight(loc, scale),
+                                               codes, scales, sums, active, group);
   return {kernel->getResult(0), kernel->getResult(1), kernel->getResult(2)};
 }
 
@@ -160,14 +196,17 @@ Value ProgramConverter::product(Location loc, Value x, Quantized q, gemma::Weigh
                                 WeightFormat format, ValueRange groups, Value out, Value active) {
   Value packed = packedWeight(loc, weight, format);
   int64_t matrices = weight.getMatrices(), groupRows = groups.empty() ? 0 : capacity;
+  Value rounding = scaleWeight(loc, weight.getOutputScaleAttr());
   Operation *kernel = nullptr;
   if (info(format).isInteger)
     kernel = kernel::MatmulIntegerOp::create(builder, loc, resultTypes(out), q.codes, q.scales,
-                                             q.sums, packed, groups, out, active, name(format),
-                                             columns(x), matrices, groupRows);
+                                             q.sums, packed, groups, rounding, out, active,
+                                             name(format), columns(x), matrices, groupRows,
+                                             /*full_range=*/bool(weight.getInputScale()));
   else
-    kernel = kernel::MatmulFloatOp::create(builder, loc, resultTypes(out), x, packed, groups, out,
-                                           active, name(format), matrices, groupRows);
+    kernel =
+        kernel::MatmulFloatOp::create(builder, loc, resultTypes(out), x, packed, groups, rounding,
+                                      out, active, name(format), matrices, groupRows);
   return kernel->getNumResults() ? kernel->getResult(0) : Value();
 }
 
@@ -178,9 +217,12 @@ LogicalResult ProgramConverter::convert(gemma::LinearOp op) {
   if (failed(format))
     return failure();
   Value x = mapped(op.getX());
+  FloatAttr scale = weight.getInputScaleAttr();
   Quantized q;
   if (info(*format).isInteger)
-    q = quantize(loc, x, info(*format).group);
+    q = quantize(loc, x, info(*format).group, scale);
+  else if (scale)
+    x = roundRows(loc, x, scale);
   Value out = destination(loc, op.getResult());
   if (Value result = product(loc, x, q, weight, *format, {}, out, rows))
     values[op.getResult()] = result;

@@ -12,6 +12,14 @@ int64_t cacheCapacity(int64_t window, int64_t context, int64_t chunk) {
   return (slots + 63) / 64 * 64;
 }
 
+static void writeScales(gemma::WeightOp weight, ActivationScales scales) {
+  Builder builder(weight.getContext());
+  if (scales.input != 0)
+    weight.setInputScaleAttr(builder.getF32FloatAttr(scales.input));
+  if (scales.output != 0)
+    weight.setOutputScaleAttr(builder.getF32FloatAttr(scales.output));
+}
+
 LogicalResult writeDecisions(gemma::WeightOp weight, const PlanDecisions &decisions) {
   if (cast<ShapedType>(weight.getType()).getRank() < 2) {
     weight.setFormat(name(WeightFormat::F32));
@@ -22,6 +30,7 @@ LogicalResult writeDecisions(gemma::WeightOp weight, const PlanDecisions &decisi
     return weight.emitOpError() << "has no format in the plan (tensor '" << weight.getSource()
                                 << "')";
   weight.setFormat(name(found->second));
+  writeScales(weight, decisions.activationScales.lookup(weight.getSource()));
   if (weight.getRole() != gemma::perLayerTableRole)
     return success();
   if (!isRowTableFormat(found->second))

@@ -2,6 +2,7 @@
 // gemma-plan (which decides) and gemma-apply-plan (which replays) both end here.
 #pragma once
 
+#include "ir/Format/ActivationScales.h"
 #include "ir/Format/Format.h"
 #include "ir/Gemma/Gemma.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -10,7 +11,8 @@
 namespace gcompile {
 
 struct PlanDecisions {
-  llvm::StringMap<WeightFormat> tensorFormats; // by canonical checkpoint name
+  llvm::StringMap<WeightFormat> tensorFormats;        // by canonical checkpoint name
+  llvm::StringMap<ActivationScales> activationScales; // by the name of the weight; absent: dynamic
   KvFormat localK = KvFormat::F16, localV = KvFormat::F16, globalK = KvFormat::F16,
            globalV = KvFormat::F16;
   bool tableOnStorage = false;

@@ -37,7 +37,7 @@ public:
     SmallVector<PanelPiece> pieces;
     for (size_t i = 0; i < outputs.size(); ++i)
       pieces.push_back({rows[i / piecesPerRow], firstOutput(i % piecesPerRow), outputs[i]});
-    storePanel(m, op.getOuts(), panel, pieces);
+    storePanel(m, op.getOuts(), panel, op.getRounding(), pieces);
   }
 
 private:
@@ -198,7 +198,7 @@ private:
 };
 
 LogicalResult lower(MatmulIntegerOp op, TaskRange tasks) {
-  // Σ 255 · 127 over k has to stay below 2³¹.
+  // Σ 255 · 128 over k has to stay below 2³¹.
   constexpr int64_t mostColumns = 65536;
   // The float end of a tile is scalar and unrolled: more rows would cost much code.
   constexpr int64_t rowTile = 2;

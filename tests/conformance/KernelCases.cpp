@@ -74,6 +74,79 @@ KernelCase quantizeCase(int64_t group) {
                  {{"%rows", rows}}, rows);
 }
 
+constexpr const char *scaleType = "memref<1xf32>";
+
+// Static activations (docs/decisions/0010): a given scale, codes down to −128, rounded outputs.
+KernelCase quantizeStaticCase(int64_t group) {
+  constexpr int64_t rows = 3, k = 197;
+  constexpr float scale = 0.02f;
+  int64_t padded = (k + 63) / 64 * 64, groups = group ? padded / group : 1;
+  std::vector<float> x = randomFloats(rows * k, 12, 3);
+  QuantizedRows expected = quantizeRowsStatic(x, rows, k, group, scale);
+  CaseBuilder c("quantize_rows", "static_group" + std::to_string(group));
+  std::string types = c.input("%x", memref({rows, k}, "f32"), x);
+  c.input("%f", scaleType, std::vector<float>{scale});
+  types += ", " + c.output("%c", memref({rows, padded}, "i8"),
+                           std::vector<int8_t>(rows * padded, 99), expected.codes);
+  types +=
+      ", " + c.output("%s", memref({rows, groups}, "f32"), blank(rows * groups), expected.scales);
+  types += ", " + c.output("%u", memref({rows, groups}, "i32"),
+                           std::vector<int32_t>(rows * groups, -7), expected.sums);
+  return c.build("%x scale %f : memref<1xf32> outs(%c, %s, %u) rows %rows {group = " +
+                     std::to_string(group) + "} : " + types,
+                 {{"%rows", rows}}, rows);
+}
+
+KernelCase matmulStaticCase(WeightFormat format) {
+  constexpr int64_t n = 130, k = 197, capacity = 3;
+  int64_t padded = paddedColumns(format, k), group = info(format).group,
+          groups = group ? padded / group : 1;
+  std::vector<uint8_t> weights = randomWeights(format, n, k);
+  QuantizedRows x = quantizeRowsStatic(randomFloats(capacity * k, 3, 3), capacity, k, group, 0.02f);
+  std::vector<float> expected = matmulInteger(format, weights, x, capacity, n, k);
+  roundToCodes(expected, 0.03f);
+  CaseBuilder c("matmul_integer", std::string(name(format)) + "_static");
+  std::string types = c.input("%c", memref({capacity, padded}, "i8"), x.codes) + ", " +
+                      c.input("%s", memref({capacity, groups}, "f32"), x.scales) + ", " +
+                      c.input("%u", memref({capacity, groups}, "i32"), x.sums) + ", " +
+                      c.input("%w", memref({(int64_t)weights.size()}, "i8"), weights);
+  c.input("%r", scaleType, std::vector<float>{0.03f});
+  types += ", " + c.output("%y", memref({capacity, n}, "f32"), blank(capacity * n), expected);
+  return c.build("%c, %s, %u, %w rounding %r : memref<1xf32> outs(%y) rows %rows {format = " +
+                     inQuotes(name(format)) + ", columns = " + std::to_string(k) +
+                     ", full_range} : " + types,
+                 {{"%rows", capacity}}, (n + 63) / 64);
+}
+
+KernelCase matmulFloatStaticCase() {
+  constexpr int64_t n = 70, k = 37, rows = 2;
+  constexpr WeightFormat format = WeightFormat::F32;
+  std::vector<uint8_t> weights = randomWeights(format, n, k);
+  std::vector<float> x = randomFloats(rows * k, 5, 1);
+  std::vector<float> expected = matmulFloat(format, weights, x, rows, n, k);
+  roundToCodes(expected, 0.003f);
+  CaseBuilder c("matmul_float", "f32_static");
+  std::string types = c.input("%x", memref({rows, k}, "f32"), x) + ", " +
+                      c.input("%w", memref({(int64_t)weights.size()}, "i8"), weights);
+  c.input("%r", scaleType, std::vector<float>{0.003f});
+  types += ", " + c.output("%y", memref({rows, n}, "f32"), blank(rows * n), expected);
+  return c.build("%x, %w rounding %r : memref<1xf32> outs(%y) rows %rows {format = \"f32\"} : " +
+                     types,
+                 {{"%rows", rows}}, (n + 63) / 64);
+}
+
+KernelCase roundRowsCase() {
+  constexpr int64_t rows = 2, columns = 2100; // two pieces a row
+  std::vector<float> x = randomFloats(rows * columns, 64, 9), expected = x;
+  roundToCodes(expected, 0.05f);
+  CaseBuilder c("round_rows", "");
+  std::string types = c.input("%x", memref({rows, columns}, "f32"), x);
+  c.input("%s", scaleType, std::vector<float>{0.05f});
+  types += ", " + c.output("%y", memref({rows, columns}, "f32"), blank(rows * columns), expected);
+  return c.build("%x scale %s : memref<1xf32> outs(%y) rows %rows : " + types, {{"%rows", rows}},
+                 rows * 2);
+}
+
 KernelCase gatherPackedCase(WeightFormat format) {
   constexpr int64_t n = 131, k = 101;
   std::vector<uint8_t> weights = randomWeights(format, n, k);
@@ -266,12 +339,18 @@ std::vector<KernelCase> kernelCases() {
     for (int64_t rows : {1, 5})
       cases.push_back(format.isInteger ? matmulIntegerCase(format.format, 130, 197, 7, rows)
                                        : matmulFloatCase(format.format, 70, 37, 7, rows));
+    if (format.isInteger)
+      cases.push_back(matmulStaticCase(format.format));
     cases.push_back(gatherPackedCase(format.format));
     if (isRowTableFormat(format.format))
       cases.push_back(gatherTableCase(format.format));
   }
-  for (int64_t group : {0, 32, 64})
+  for (int64_t group : {0, 32, 64}) {
     cases.push_back(quantizeCase(group));
+    cases.push_back(quantizeStaticCase(group));
+  }
+  cases.push_back(matmulFloatStaticCase());
+  cases.push_back(roundRowsCase());
   cases.push_back(rmsNormCase(1));
   cases.push_back(rmsNormCase(3));
   cases.push_back(ropeTableCase());

@@ -83,9 +83,10 @@ protected:
     if (llvm::Error error = kernel.run(buffers, integers))
       ADD_FAILURE() << toString(std::move(error));
   }
-  enum class Values { Random, Extreme };
+  // Static: codes −128 among them, and outputs rounded to the codes of a scale (0010).
+  enum class Values { Random, Extreme, Static };
   void checkInteger(Shape shape, Values which);
-  void checkFloat(Shape shape);
+  void checkFloat(Shape shape, Values which);
 };
 
 // Weights of the largest and smallest codes that kept grids may hold (−128 with eight bits), and
@@ -131,25 +132,35 @@ void LinearKernels::checkInteger(Shape shape, Values which) {
   auto [n, k, capacity] = shape;
   int64_t padded = paddedColumns(format(), k), group = info(format()).group,
           groups = group ? padded / group : 1;
-  bool isExtreme = which == Values::Extreme;
+  bool isExtreme = which != Values::Random, isStatic = which == Values::Static;
   std::vector<uint8_t> weights =
       isExtreme ? extremeWeights(format(), n, k) : randomWeights(format(), n, k, 7);
   std::string c = memref({capacity, padded}, "i8"), s = memref({capacity, groups}, "f32"),
               u = memref({capacity, groups}, "i32"), w = memref({(int64_t)weights.size()}, "i8"),
               y = memref({capacity, n}, "f32");
-  auto kernel = compile(kernelModule(
-      "%c: " + c + ", %s: " + s + ", %u: " + u + ", %w: " + w + ", %y: " + y + ", %rows: index",
-      "kernel.matmul_integer %c, %s, %u, %w outs(%y) rows %rows {format = " +
-          quoted(name(format())) + ", columns = " + std::to_string(k) + "} : " + c + ", " + s +
-          ", " + u + ", " + w + ", " + y));
+  auto kernel = compile(
+      kernelModule("%c: " + c + ", %s: " + s + ", %u: " + u + ", %w: " + w +
+                       (isStatic ? ", %r: memref<1xf32>" : "") + ", %y: " + y + ", %rows: index",
+                   std::string("kernel.matmul_integer %c, %s, %u, %w ") +
+                       (isStatic ? "rounding %r : memref<1xf32> " : "") +
+                       "outs(%y) rows %rows {format = " + quoted(name(format())) +
+                       ", columns = " + std::to_string(k) + (isStatic ? ", full_range" : "") +
+                       "} : " + c + ", " + s + ", " + u + ", " + w + ", " + y));
   if (!kernel)
     return;
   std::vector<float> inputs = randomFloats(capacity * k, 3);
   if (isExtreme)
     for (size_t i = 0; i < inputs.size(); ++i)
       inputs[i] = i / k % 2 || i % 2 ? -1 : 1;
-  QuantizedRows x = quantizeRows(inputs, capacity, k, group);
+  QuantizedRows x = isStatic ? quantizeRowsStatic(inputs, capacity, k, group, 1 / 128.0f)
+                             : quantizeRows(inputs, capacity, k, group);
   std::vector<float> expected = matmulInteger(format(), weights, x, capacity, n, k);
+  // Some outputs beyond the codes, most not.
+  std::vector<float> rounding = {*std::max_element(expected.begin(), expected.end()) / 120};
+  if (isStatic) {
+    EXPECT_EQ(*std::min_element(x.codes.begin(), x.codes.end()), -128);
+    roundToCodes(expected, rounding.front());
+  }
   int64_t panels = (n + 63) / 64;
   for (int64_t rows = 1; rows <= capacity; ++rows) {
     SCOPED_TRACE("rows " + std::to_string(rows) + " of " + std::to_string(n) + "x" +
@@ -159,32 +170,44 @@ void LinearKernels::checkInteger(Shape shape, Values which) {
     std::fill(wanted.begin() + rows * n, wanted.end(), -7.0f);
     std::vector<Buffer> buffers = {buffer(x.codes), buffer(x.scales), buffer(x.sums),
                                    buffer(weights), buffer(out)};
+    if (isStatic)
+      buffers.insert(buffers.end() - 1, buffer(rounding));
     run(*kernel, buffers, {rows, 0, panels / 2});
     run(*kernel, buffers, {rows, panels / 2, panels});
     EXPECT_TRUE(sameBits(out, wanted));
   }
 }
 
-void LinearKernels::checkFloat(Shape shape) {
+void LinearKernels::checkFloat(Shape shape, Values which) {
+  bool isStatic = which == Values::Static;
   auto [n, k, capacity] = shape;
   std::vector<uint8_t> weights = randomWeights(format(), n, k, 7);
   std::string x = memref({capacity, k}, "f32"), w = memref({(int64_t)weights.size()}, "i8"),
               y = memref({capacity, n}, "f32");
   auto kernel =
-      compile(kernelModule("%x: " + x + ", %w: " + w + ", %y: " + y + ", %rows: index",
-                           "kernel.matmul_float %x, %w outs(%y) rows %rows {format = " +
-                               quoted(name(format())) + "} : " + x + ", " + w + ", " + y));
+      compile(kernelModule("%x: " + x + ", %w: " + w + (isStatic ? ", %r: memref<1xf32>" : "") +
+                               ", %y: " + y + ", %rows: index",
+                           std::string("kernel.matmul_float %x, %w ") +
+                               (isStatic ? "rounding %r : memref<1xf32> " : "") +
+                               "outs(%y) rows %rows {format = " + quoted(name(format())) +
+                               "} : " + x + ", " + w + ", " + y));
   if (!kernel)
     return;
   std::vector<float> values = randomFloats(capacity * k, 5);
   std::vector<float> expected = matmulFloat(format(), weights, values, capacity, n, k);
+  std::vector<float> rounding = {*std::max_element(expected.begin(), expected.end()) / 120};
+  if (isStatic)
+    roundToCodes(expected, rounding.front());
   int64_t panels = (n + 63) / 64;
   for (int64_t rows = 1; rows <= capacity; ++rows) {
     SCOPED_TRACE("rows " + std::to_string(rows) + " of " + std::to_string(n) + "x" +
                  std::to_string(k));
     std::vector<float> out(capacity * n, -7.0f), wanted = expected;
     std::fill(wanted.begin() + rows * n, wanted.end(), -7.0f);
-    run(*kernel, {buffer(values), buffer(weights), buffer(out)}, {rows, 0, panels});
+    std::vector<Buffer> buffers = {buffer(values), buffer(weights), buffer(out)};
+    if (isStatic)
+      buffers.insert(buffers.end() - 1, buffer(rounding));
+    run(*kernel, buffers, {rows, 0, panels});
     EXPECT_TRUE(sameBits(out, wanted));
   }
 }
@@ -195,7 +218,17 @@ TEST_P(LinearKernels, MatmulAgreesBitForBit) {
     if (info(format()).isInteger)
       checkInteger(shape, Values::Random);
     else
-      checkFloat(shape);
+      checkFloat(shape, Values::Random);
+  }
+}
+
+TEST_P(LinearKernels, StaticActivationsAgreeBitForBit) {
+  GC_SKIP_UNLESS_RUNNABLE(variant());
+  for (Shape shape : {Shape{70, 512, 5}, Shape{130, 197, 3}, Shape{64, 64, 1}}) {
+    if (info(format()).isInteger)
+      checkInteger(shape, Values::Static);
+    else
+      checkFloat(shape, Values::Static);
   }
 }
 
@@ -298,6 +331,98 @@ TEST_P(QuantizeKernels, CodesScalesAndSums) {
     EXPECT_TRUE(sameBits(sums, expected.sums)) << k;
   }
 }
+
+// Values and what becomes of them with the scale 0.5, from the reference library's definition of
+// static activations (q = clamp(round(x / s), −128, 127), half to even).
+constexpr float givenValues[] = {.24f, .25f, .26f, .75f, 1.25f, -64.3f, 64, -.75f};
+constexpr float givenRounded[] = {0, 0, .5f, 1, 1, -64, 63.5f, -1};
+
+TEST(LinearReference, RoundsAsTheReferenceLibrary) {
+  std::vector<float> values(std::begin(givenValues), std::end(givenValues));
+  roundToCodes(values, .5f);
+  EXPECT_TRUE(
+      sameBits(values, std::vector<float>(std::begin(givenRounded), std::end(givenRounded))));
+}
+
+// Values of every size, the given ones first.
+std::vector<float> staticValues(int64_t rows, int64_t columns) {
+  std::vector<float> values = randomFloats(rows * columns, columns, 80);
+  std::copy(std::begin(givenValues), std::end(givenValues), values.begin());
+  for (int64_t i = 0; i < columns && rows > 2; ++i) {
+    values[columns + i] *= 1e30f;                       // beyond any code
+    values[2 * columns + i] = float(i % 300 - 150) / 4; // ties
+  }
+  return values;
+}
+
+TEST_P(QuantizeKernels, StaticScale) {
+  auto [variant, group] = GetParam();
+  GC_SKIP_UNLESS_RUNNABLE(variant);
+  for (int64_t k : {64, 36, 515}) {
+    constexpr int64_t m = 3;
+    int64_t padded = (k + 63) / 64 * 64, groups = group ? padded / group : 1;
+    std::string x = memref({m, k}, "f32"), c = memref({m, padded}, "i8"),
+                s = memref({m, groups}, "f32"), u = memref({m, groups}, "i32");
+    auto kernel = CompiledKernel::compile(
+        kernelModule("%x: " + x + ", %f: memref<1xf32>, %c: " + c + ", %s: " + s + ", %u: " + u +
+                         ", %rows: index",
+                     "kernel.quantize_rows %x scale %f : memref<1xf32> outs(%c, %s, %u) rows %rows "
+                     "{group = " +
+                         std::to_string(group) + "} : " + x + ", " + c + ", " + s + ", " + u),
+        "kernel", variant);
+    ASSERT_TRUE(bool(kernel)) << toString(kernel.takeError());
+    std::vector<float> values = staticValues(m, k), scale = {.5f};
+    QuantizedRows expected = quantizeRowsStatic(values, m, k, group, scale.front());
+    std::vector<int8_t> codes(m * padded, 99);
+    std::vector<float> scales(m * groups, -7);
+    std::vector<int32_t> sums(m * groups, -7);
+    llvm::Error error = (*kernel)->run(
+        {{buffer(values), buffer(scale), buffer(codes), buffer(scales), buffer(sums)}},
+        {{m, 0, m}});
+    ASSERT_FALSE(bool(error)) << toString(std::move(error));
+    EXPECT_TRUE(sameBits(codes, expected.codes)) << k;
+    EXPECT_TRUE(sameBits(scales, expected.scales)) << k;
+    EXPECT_TRUE(sameBits(sums, expected.sums)) << k;
+    for (size_t i = 0; i < std::size(givenRounded); ++i)
+      EXPECT_EQ(codes[i] * scale.front(), givenRounded[i]) << i;
+  }
+}
+
+class RoundKernels : public testing::TestWithParam<std::string> {};
+
+// Against double precision: the code of a value is the same, except within 1e-5 of a tie.
+TEST_P(RoundKernels, NearestCode) {
+  GC_SKIP_UNLESS_RUNNABLE(GetParam());
+  constexpr int64_t m = 3, k = 2100;
+  std::string x = memref({m, k}, "f32");
+  auto kernel = CompiledKernel::compile(
+      kernelModule("%x: " + x + ", %s: memref<1xf32>, %y: " + x + ", %rows: index",
+                   "kernel.round_rows %x scale %s : memref<1xf32> outs(%y) rows %rows : " + x +
+                       ", " + x),
+      "kernel", GetParam());
+  ASSERT_TRUE(bool(kernel)) << toString(kernel.takeError());
+  for (float step : {.5f, .05f, 3e-3f}) {
+    std::vector<float> values = staticValues(m, k), out(m * k, -7), scale = {step};
+    llvm::Error error =
+        (*kernel)->run({{buffer(values), buffer(scale), buffer(out)}}, {{m, 0, 2 * m}});
+    ASSERT_FALSE(bool(error)) << toString(std::move(error));
+    std::vector<float> wanted = values;
+    roundToCodes(wanted, step);
+    EXPECT_TRUE(sameBits(out, wanted)) << step;
+    for (size_t i = 0; i < values.size(); ++i) {
+      double ratio = std::clamp((double)values[i] / step, -128.0, 127.0);
+      if (std::abs(ratio - std::floor(ratio) - 0.5) > 1e-5)
+        ASSERT_NEAR(out[i], std::nearbyint(ratio) * step, 1e-6 * step * std::abs(ratio)) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, RoundKernels, testing::ValuesIn(cpuVariants()),
+                         [](const auto &info) {
+                           std::string text = info.param;
+                           std::replace(text.begin(), text.end(), '-', '_');
+                           return text;
+                         });
 
 INSTANTIATE_TEST_SUITE_P(Variants, QuantizeKernels,
                          testing::Combine(testing::ValuesIn(cpuVariants()),

@@ -17,6 +17,22 @@ gemma.weight @w from "w" rows 0 : tensor<64xf32> {layer = 0, modality = "text", 
 gemma.weight @w from "" rows 0 : tensor<8xf32> {layer = 0, modality = "text", role = "rope_frequencies"}
 
 // -----
+// expected-error @+1 {{needs one 'value' exactly when its role is 'activation_scale'}}
+gemma.weight @w from "" rows 0 : tensor<1xf32> {layer = 0, modality = "text", role = "activation_scale"}
+
+// -----
+// expected-error @+1 {{has an activation scale of -1.000000e+00, expected a positive number}}
+gemma.weight @w from "w" rows 0 : tensor<64x64xf32> {layer = 0, modality = "text", role = "q", input_scale = -1.0 : f32}
+
+// -----
+// expected-error @+1 {{has activation scales, which only a matrix that is multiplied has}}
+gemma.weight @w from "w" rows 0 : tensor<64xf32> {layer = 0, modality = "text", role = "norm", output_scale = 1.0 : f32}
+
+// -----
+// expected-error @+1 {{has activation scales and 2 matrices; experts have none}}
+gemma.weight @w from "w" rows 0 : tensor<64x64xf32> {layer = 0, modality = "text", role = "experts_down", matrices = 2, output_scale = 1.0 : f32}
+
+// -----
 // expected-error @+1 {{has 1 heads of 15, expected at least 1 of an even size}}
 gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 15, window = 0}
 

@@ -10,6 +10,10 @@ gemma.weight @norm from "layers.0.norm" rows 0 : tensor<64xf32> {layer = 0, moda
 gemma.weight @scalar from "layers.0.layer_scalar" rows 0 : tensor<1xf32> {layer = 0, modality = "text", role = "norm"}
 // CHECK: pairs = 8 : i64, role = "rope_frequencies", theta = 1.000000e+04 : f64
 gemma.weight @frequencies from "" rows 0 : tensor<8xf32> {layer = -1, modality = "text", role = "rope_frequencies", theta = 10000.0 : f64, pairs = 8}
+// CHECK: gemma.weight @static {{.*}}input_scale = 5.000000e-01 : f32, {{.*}}output_scale = 2.500000e-01 : f32
+gemma.weight @static from "layers.0.o" rows 0 : tensor<64x64xf32> {layer = 0, modality = "text", role = "o", input_scale = 0.5 : f32, output_scale = 0.25 : f32}
+// CHECK: gemma.weight @scale {{.*}}value = 5.000000e-01 : f32
+gemma.weight @scale from "" rows 0 : tensor<1xf32> {layer = -1, modality = "text", role = "activation_scale", value = 0.5 : f32}
 // CHECK: gemma.kv_cache @kv0 {capacity = 128 : i64, head_dim = 16 : i64, heads = 1 : i64, k_format = "kv8", layer = 0 : i64, v_format = "f16", window = 16 : i64}
 gemma.kv_cache @kv0 {layer = 0, heads = 1, head_dim = 16, window = 16, k_format = "kv8", v_format = "f16", capacity = 128}
 // CHECK: gemma.kv_cache @kv3 {donor = @kv0

@@ -44,6 +44,20 @@ func.func @one_scale_for_two_groups(%x: memref<4x64xf32>, %c: memref<4x64xi8>, %
 }
 
 // -----
+func.func @scales_of_every_row(%x: memref<4x64xf32>, %scale: memref<4xf32>, %out: memref<4x64xf32>, %rows: index) {
+  // expected-error @+1 {{scale has type 'memref<4xf32>', expected shape 1}}
+  kernel.round_rows %x scale %scale : memref<4xf32> outs(%out) rows %rows : memref<4x64xf32>, memref<4x64xf32>
+  return
+}
+
+// -----
+func.func @rounding_by_two_scales(%x: memref<4x64xf32>, %scale: memref<2xf32>, %w: memref<16384xi8>, %out: memref<4x64xf32>, %rows: index) {
+  // expected-error @+1 {{scale has type 'memref<2xf32>', expected shape 1}}
+  kernel.matmul_float %x, %w rounding %scale : memref<2xf32> outs(%out) rows %rows {format = "f32"} : memref<4x64xf32>, memref<16384xi8>, memref<4x64xf32>
+  return
+}
+
+// -----
 func.func @groups_that_do_not_divide(%x: memref<4x64xf32>, %rows: index) {
   // expected-error @+1 {{splits rows of 64 into 3 groups}}
   kernel.rms_norm %x outs(%x) rows %rows {groups = 3, epsilon = 1.0e-6 : f32, input_scale = 1.0 : f32} : memref<4x64xf32>, memref<4x64xf32>

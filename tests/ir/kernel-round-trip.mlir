@@ -30,6 +30,19 @@ func.func @integer_matmul(%x: memref<4x64xf32>, %codes: memref<4x64xi8>, %scales
   return
 }
 
+// CHECK-LABEL: func.func @static_activations
+func.func @static_activations(%x: memref<4x64xf32>, %scale: memref<1xf32>, %codes: memref<4x64xi8>, %scales: memref<4x1xf32>, %sums: memref<4x1xi32>, %w: memref<4608xi8>, %f: memref<16384xi8>, %out: memref<4x64xf32>, %rows: index) {
+  // CHECK: kernel.quantize_rows %{{.*}} scale %{{.*}} : memref<1xf32> outs(%{{.*}}, %{{.*}}, %{{.*}}) rows %{{.*}} {group = 0 : i64}
+  kernel.quantize_rows %x scale %scale : memref<1xf32> outs(%codes, %scales, %sums) rows %rows {group = 0} : memref<4x64xf32>, memref<4x64xi8>, memref<4x1xf32>, memref<4x1xi32>
+  // CHECK: kernel.matmul_integer %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} rounding %{{.*}} : memref<1xf32> outs(%{{.*}}) rows %{{.*}} {columns = 64 : i64, format = "w8", full_range}
+  kernel.matmul_integer %codes, %scales, %sums, %w rounding %scale : memref<1xf32> outs(%out) rows %rows {format = "w8", columns = 64, full_range} : memref<4x64xi8>, memref<4x1xf32>, memref<4x1xi32>, memref<4608xi8>, memref<4x64xf32>
+  // CHECK: kernel.matmul_float %{{.*}}, %{{.*}} rounding %{{.*}} : memref<1xf32> outs(%{{.*}}) rows %{{.*}} {format = "f32"}
+  kernel.matmul_float %x, %f rounding %scale : memref<1xf32> outs(%out) rows %rows {format = "f32"} : memref<4x64xf32>, memref<16384xi8>, memref<4x64xf32>
+  // CHECK: kernel.round_rows %{{.*}} scale %{{.*}} : memref<1xf32> outs(%{{.*}}) rows %{{.*}} : memref<4x64xf32>, memref<4x64xf32>
+  kernel.round_rows %x scale %scale : memref<1xf32> outs(%out) rows %rows : memref<4x64xf32>, memref<4x64xf32>
+  return
+}
+
 // Two experts of 64x64 in f32; two of them chosen by each of four rows: eight slots.
 // CHECK-LABEL: func.func @experts
 func.func @experts(%x: tensor<4x64xf32>, %router: tensor<4x2xf32>, %scale: memref<2xf32>, %w: memref<32768xi8>, %e: tensor<4x2xi32>, %g: tensor<4x2xf32>,

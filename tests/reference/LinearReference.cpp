@@ -32,6 +32,34 @@ QuantizedRows quantizeRows(const std::vector<float> &x, int64_t rows, int64_t co
   return result;
 }
 
+// Integers first, so that a negative value that becomes 0 has no sign left.
+int codeOf(float x, float scale) {
+  return static_cast<int>(std::nearbyint(std::clamp(x / scale, -128.0f, 127.0f)));
+}
+
+void roundToCodes(std::vector<float> &values, float scale) {
+  for (float &value : values)
+    value = static_cast<float>(codeOf(value, scale)) * scale;
+}
+
+QuantizedRows quantizeRowsStatic(const std::vector<float> &x, int64_t rows, int64_t columns,
+                                 int64_t group, float scale) {
+  QuantizedRows result;
+  result.padded = (columns + 63) / 64 * 64;
+  result.groups = group ? result.padded / group : 1;
+  int64_t size = result.padded / result.groups;
+  result.codes.assign(rows * result.padded, 0);
+  result.scales.assign(rows * result.groups, scale);
+  result.sums.assign(rows * result.groups, 0);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t k = 0; k < columns; ++k) {
+      int code = codeOf(x[row * columns + k], scale);
+      result.codes[row * result.padded + k] = static_cast<int8_t>(code);
+      result.sums[row * result.groups + k / size] += code;
+    }
+  return result;
+}
+
 static std::vector<float> matmulNf4(const std::vector<uint8_t> &weights,
                                     const std::vector<float> &x, int64_t rows, int64_t n,
                                     int64_t k) {

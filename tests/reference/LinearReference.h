@@ -20,6 +20,13 @@ struct QuantizedRows {
 QuantizedRows quantizeRows(const std::vector<float> &x, int64_t rows, int64_t columns,
                            int64_t group);
 
+// With one scale for everything: codes −128 … 127 (docs/decisions/0010).
+QuantizedRows quantizeRowsStatic(const std::vector<float> &x, int64_t rows, int64_t columns,
+                                 int64_t group, float scale);
+// The code of a value, and its value again.
+int codeOf(float x, float scale);
+void roundToCodes(std::vector<float> &values, float scale);
+
 std::vector<float> matmulFloat(WeightFormat format, const std::vector<uint8_t> &weights,
                                const std::vector<float> &x, int64_t rows, int64_t n, int64_t k);
 std::vector<float> matmulInteger(WeightFormat format, const std::vector<uint8_t> &weights,

@@ -100,7 +100,7 @@ private:
 };
 
 // AVX2: pairs of products saturate at int16, so every field is taken apart. Codes of four bits or
-// less leave room to add several pairs before widening: 15 · 127 · 2 · 8 < 2¹⁵.
+// less leave room to add several pairs before widening: 15 · 128 · 2 · 8 < 2¹⁵.
 class MaddubsDot final : public DotStrategy {
 public:
   MaddubsDot(VectorMath &m, const WeightFormatInfo &format) : DotStrategy(m, format, 8) {}
@@ -138,11 +138,40 @@ private:
   Value pairsOf(Value unsignedBytes, Value signedBytes) {
     return intrinsic("llvm.x86.avx2.pmadd.ub.sw", pairType(), {unsignedBytes, signedBytes});
   }
-  // |w| · (x with the sign of w): 2 · 128 · 127 stays below 2¹⁵.
+  // |w| · (x with the sign of w): 2 · 128 · 127 stays below 2¹⁵, but −(−128) is no byte.
   Value signedPairs(Value bytes, Value x) {
     Value magnitude = intrinsic("llvm.x86.avx2.psign.b", byteType(), {bytes, bytes});
     return pairsOf(magnitude, intrinsic("llvm.x86.avx2.psign.b", byteType(), {x, bytes}));
   }
+};
+
+// AVX2, eight bits by activations that may be −128: x = 2·⌊x/2⌋ + (x mod 2), and w + 128 times
+// either stays below 2¹⁵ in pairs (255 · 64 · 2).
+class HalvedDot final : public DotStrategy {
+public:
+  HalvedDot(VectorMath &m, const WeightFormatInfo &format) : DotStrategy(m, format, 8) {}
+
+  SmallVector<Value> activations(Value codes, Value first, int64_t count) override {
+    SmallVector<Value> quads = DotStrategy::activations(codes, first, count);
+    for (Value &quad : quads)
+      quad = dwordSplat(quad);
+    return quads;
+  }
+  void accumulate(MutableArrayRef<Value> sums, Value bytes, Value x) override {
+    Value signs = m.bitAnd(x, ~0x7f7f7f7f);
+    Value halves = arith::OrIOp::create(m.b, m.bitAnd(m.shiftRight(x, 1), 0x7f7f7f7f), signs);
+    Value weights = m.bitXor(bytes, -128);
+    for (auto [part, factor] : {std::pair(halves, 2), std::pair(m.bitAnd(x, 0x01010101), 1)}) {
+      VectorType pairType = VectorType::get(2 * partLanes, m.b.getIntegerType(16));
+      Value pairs =
+          intrinsic("llvm.x86.avx2.pmadd.ub.sw", pairType, {weights, m.bitcast(part, byteType())});
+      Value products =
+          intrinsic("llvm.x86.avx2.pmadd.wd", sumType(), {pairs, m.integer(pairType, factor)});
+      sums[0] = m.addi(sums[0], products);
+    }
+  }
+  int64_t sumFactor(int64_t) const override { return -128; }
+  void finish(MutableArrayRef<Value>) override {}
 };
 
 // AArch64: sdot (signed · signed) and, with i8mm, usdot (unsigned · signed).
@@ -188,11 +217,14 @@ private:
 } // namespace
 
 std::unique_ptr<DotStrategy> makeDotStrategy(VectorMath &m, const WeightFormatInfo &format,
-                                             const TargetInfo &target, RowCount rows) {
+                                             const TargetInfo &target, RowCount rows,
+                                             CodeRange range) {
   switch (target.dot) {
   case DotProduct::Vpdpbusd:
     return std::make_unique<VnniDot>(m, format, rows);
   case DotProduct::Maddubs:
+    if (range == CodeRange::Full && format.bits == 8)
+      return std::make_unique<HalvedDot>(m, format);
     return std::make_unique<MaddubsDot>(m, format);
   case DotProduct::Sdot:
   case DotProduct::Usdot:

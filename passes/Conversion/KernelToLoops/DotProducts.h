@@ -57,8 +57,10 @@ protected:
 };
 
 enum class RowCount { One, Several };
+enum class CodeRange { Symmetric, Full }; // of activations: from −127, or from −128
 
 std::unique_ptr<DotStrategy> makeDotStrategy(VectorMath &m, const WeightFormatInfo &format,
-                                             const TargetInfo &target, RowCount rows);
+                                             const TargetInfo &target, RowCount rows,
+                                             CodeRange range);
 
 } // namespace gcompile::kernel

@@ -1,5 +1,5 @@
-// gelu_mul, gelu_mul_halves, add, soft_cap, combine_experts: one function of 16 lanes each, over
-// pieces of rows.
+// gelu_mul, gelu_mul_halves, add, soft_cap, round_rows, combine_experts: one function of 16 lanes
+// each, over pieces of rows.
 #include "ir/Kernel/Tasks.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Conversion/KernelToLoops/Emitters.h"
@@ -88,6 +88,16 @@ LogicalResult emit(OpBuilder &builder, AddOp op, TaskRange tasks, const TargetIn
     if (factor)
       sum = m.mul(sum, factor);
     m.store(sum, op.getOuts(), {row, column}, count);
+  });
+  return success();
+}
+
+LogicalResult emit(OpBuilder &builder, RoundRowsOp op, TaskRange tasks, const TargetInfo &) {
+  VectorMath m(builder, op.getLoc());
+  Value scale = m.splat(m.loadScalar(op.getScale(), m.index(0)));
+  forEachPiece(m, op.getOuts(), tasks, [&](Value row, Value column, int64_t count) {
+    Value x = m.load(op.getX(), {row, column}, count);
+    m.store(m.roundToCodes(x, scale), op.getOuts(), {row, column}, count);
   });
   return success();
 }

@@ -16,6 +16,8 @@ mlir::LogicalResult emit(mlir::OpBuilder &builder, GatherRowsOp op, TaskRange ta
                          const TargetInfo &target);
 mlir::LogicalResult emit(mlir::OpBuilder &builder, QuantizeRowsOp op, TaskRange tasks,
                          const TargetInfo &target);
+mlir::LogicalResult emit(mlir::OpBuilder &builder, RoundRowsOp op, TaskRange tasks,
+                         const TargetInfo &target);
 mlir::LogicalResult emit(mlir::OpBuilder &builder, MatmulFloatOp op, TaskRange tasks,
                          const TargetInfo &target);
 mlir::LogicalResult emit(mlir::OpBuilder &builder, MatmulIntegerOp op, TaskRange tasks,

@@ -16,8 +16,8 @@ namespace {
 LogicalResult emitLoops(Operation *op, OpBuilder &builder, TaskRange tasks,
                         const TargetInfo &target) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<GatherRowsOp, QuantizeRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp, RopeTableOp,
-            RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp, GeluMulHalvesOp,
+      .Case<GatherRowsOp, QuantizeRowsOp, RoundRowsOp, MatmulFloatOp, MatmulIntegerOp, RmsNormOp,
+            RopeTableOp, RopeOp, AppendKvOp, AttendOp, GeluMulOp, AddOp, SoftCapOp, GeluMulHalvesOp,
             ChooseExpertsOp, GroupRowsOp, CombineExpertsOp>(
           [&](auto op) { return emit(builder, op, tasks, target); })
       .Default([](Operation *other) { return other->emitOpError("has no lowering to loops"); });

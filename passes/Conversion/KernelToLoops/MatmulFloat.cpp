@@ -46,7 +46,7 @@ public:
     for (auto [r, row] : llvm::enumerate(rows))
       for (int64_t v = 0; v < width; ++v)
         pieces.push_back({row.out, (from + v) * wideLanes, sums[r * width + v]});
-    storePanel(m, op.getOuts(), tile.panel, pieces);
+    storePanel(m, op.getOuts(), tile.panel, op.getRounding(), pieces);
   }
 
 private:

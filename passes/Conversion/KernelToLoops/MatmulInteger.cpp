@@ -193,7 +193,7 @@ void IntegerPanel::tile(const ProductTile &tile, int64_t from, int64_t to) {
       for (int64_t field = 0; field < fields; ++field)
         for (int64_t part = 0; part < parts; ++part, ++i)
           pieces.push_back({row.out, firstOutput(unit, field, part), outputs[i]});
-  storePanel(m, op.getOuts(), tile.panel, pieces);
+  storePanel(m, op.getOuts(), tile.panel, op.getRounding(), pieces);
 }
 
 namespace {
@@ -242,7 +242,8 @@ private:
   }
   void add(VectorMath &m, MatmulIntegerOp op, const WeightFormatInfo &format,
            const TargetInfo &target, RowCount rows, Plane plane, IntegerPanel *high) {
-    dots.push_back(makeDotStrategy(m, format, target, rows));
+    CodeRange range = op.getFullRange() ? CodeRange::Full : CodeRange::Symmetric;
+    dots.push_back(makeDotStrategy(m, format, target, rows, range));
     planes.push_back(std::make_unique<IntegerPanel>(m, op, format, *dots.back(), plane, high));
   }
 
@@ -254,7 +255,7 @@ private:
 
 LogicalResult emit(OpBuilder &builder, MatmulIntegerOp op, TaskRange tasks,
                    const TargetInfo &target) {
-  // Σ 255 · 127 over k has to stay below 2³¹.
+  // Σ 255 · 128 over k has to stay below 2³¹.
   constexpr int64_t mostColumns = 65536;
   if (op.getColumns() > mostColumns)
     return op.emitOpError() << "has " << op.getColumns() << " columns; sums in int32 hold "

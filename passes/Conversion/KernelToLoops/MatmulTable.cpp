@@ -55,7 +55,7 @@ public:
     for (TileRow row : rows)
       forEachOutput(from, to,
                     [&](int64_t output) { pieces.push_back({row.out, output, outputs[i++]}); });
-    storePanel(m, op.getOuts(), tile.panel, pieces);
+    storePanel(m, op.getOuts(), tile.panel, op.getRounding(), pieces);
   }
 
 private:

@@ -108,7 +108,15 @@ forEachUnrolled(VectorMath &m, int64_t count, int64_t unroll, ArrayRef<Value> in
   return carried;
 }
 
-void storePanel(VectorMath &m, Value out, Value panel, ArrayRef<PanelPiece> pieces) {
+void storePanel(VectorMath &m, Value out, Value panel, Value rounding,
+                MutableArrayRef<PanelPiece> pieces) {
+  if (rounding) {
+    Value scale = m.loadScalar(rounding, m.index(0));
+    for (PanelPiece &piece : pieces) {
+      int64_t width = cast<VectorType>(piece.values.getType()).getNumElements();
+      piece.values = m.roundToCodes(piece.values, m.splat(scale, width));
+    }
+  }
   int64_t columns = cast<MemRefType>(out.getType()).getDimSize(1);
   int64_t wholePanels = columns / panelWidth, left = columns % panelWidth;
   auto store = [&](int64_t limit) {

@@ -61,9 +61,10 @@ struct PanelPiece {
   int64_t first;
   mlir::Value values;
 };
-// Stores pieces of panel `panel` to `out` (M×N); columns from N on do not exist.
-void storePanel(VectorMath &m, mlir::Value out, mlir::Value panel,
-                llvm::ArrayRef<PanelPiece> pieces);
+// Stores pieces of panel `panel` to `out` (M×N); columns from N on do not exist. `rounding` (null:
+// none) is a scale in memory, to whose codes the values are rounded.
+void storePanel(VectorMath &m, mlir::Value out, mlir::Value panel, mlir::Value rounding,
+                llvm::MutableArrayRef<PanelPiece> pieces);
 
 // Hints that a stream of weights, of which `length` bytes at `offset` are read now, goes on.
 void prefetchStream(VectorMath &m, mlir::Value bytes, mlir::Value offset, int64_t length);

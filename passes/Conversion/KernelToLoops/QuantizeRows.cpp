@@ -1,5 +1,6 @@
 // quantize_rows: activations to int8 codes, one scale and one sum a group. Maxima are taken on the
 // bits of absolute values, which order as the values do, and sums are integers: no order matters.
+// With a static scale there are no maxima.
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Conversion/KernelToLoops/Emitters.h"
 #include "passes/Conversion/KernelToLoops/PanelLoops.h"
@@ -17,10 +18,13 @@ struct Chunk {
 
 class RowQuantizer {
 public:
-  RowQuantizer(VectorMath &m, QuantizeRowsOp op, Value row) : m(m), op(op), row(row) {}
+  RowQuantizer(VectorMath &m, QuantizeRowsOp op, Value row) : m(m), op(op), row(row) {
+    if (isStatic())
+      divisor = m.splat(m.loadScalar(op.getScale(), m.index(0)));
+  }
 
   Value magnitudes(Value largest, Chunk chunk) {
-    if (chunk.count <= 0)
+    if (chunk.count <= 0 || isStatic())
       return largest;
     Value x = m.load(op.getX(), {row, chunk.first}, chunk.count);
     Value bits = m.bitAnd(m.bitcast(x, m.i32s()), 0x7fffffff);
@@ -29,6 +33,8 @@ public:
 
   // Scale of the group from the maxima of 16 lanes; remembers what codes() divides by.
   void setScale(Value group, Value largest) {
+    if (isStatic())
+      return m.storeScalar(m.loadScalar(op.getScale(), m.index(0)), op.getScales(), {row, group});
     Value bits = vector::ReductionOp::create(m.b, vector::CombiningKind::MAXSI, largest);
     Type f32 = m.b.getF32Type();
     Value scale = m.div(m.bitcast(bits, f32), m.constant(f32, 127));
@@ -44,13 +50,17 @@ public:
     Value codes = m.integer(m.i32s(), 0);
     if (chunk.count > 0) {
       Value x = m.load(op.getX(), {row, chunk.first}, chunk.count);
-      codes = m.roundToInteger(m.div(x, divisor));
-      // Denormal scales are coarse, and what is not a number has any bits.
-      codes = arith::MinSIOp::create(m.b, codes, m.integer(m.i32s(), 127));
-      codes = arith::MaxSIOp::create(m.b, codes, m.integer(m.i32s(), -127));
+      codes = isStatic() ? m.roundToInteger(m.clampToCodes(x, divisor)) : rowCodes(x);
     }
     m.store(arith::TruncIOp::create(m.b, bytes, codes), op.getCodes(), {row, chunk.first});
     return chunk.count > 0 ? arith::AddIOp::create(m.b, sums, codes).getResult() : sums;
+  }
+
+  Value rowCodes(Value x) {
+    Value codes = m.roundToInteger(m.div(x, divisor));
+    // Denormal scales are coarse, and what is not a number has any bits.
+    codes = arith::MinSIOp::create(m.b, codes, m.integer(m.i32s(), 127));
+    return arith::MaxSIOp::create(m.b, codes, m.integer(m.i32s(), -127));
   }
 
   void setSum(Value group, Value sums) {
@@ -62,6 +72,8 @@ public:
   void group(Value index, Value first, int64_t size, int64_t count);
 
 private:
+  bool isStatic() { return bool(op.getScale()); }
+
   VectorMath &m;
   QuantizeRowsOp op;
   Value row, divisor;
@@ -82,8 +94,9 @@ void RowQuantizer::wholeRow(int64_t columns, int64_t padded) {
         });
     return parts;
   };
-  SmallVector<Value> largest =
-      fold(whole, [&](Value value, Chunk chunk) { return magnitudes(value, chunk); });
+  SmallVector<Value> largest{zero};
+  if (!isStatic())
+    largest = fold(whole, [&](Value value, Chunk chunk) { return magnitudes(value, chunk); });
   largest[0] = magnitudes(largest[0], {m.index(whole * lanes), columns - whole * lanes});
   for (size_t i = 1; i < largest.size(); ++i)
     largest[0] = arith::MaxSIOp::create(m.b, largest[0], largest[i]);

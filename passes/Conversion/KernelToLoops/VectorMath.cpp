@@ -152,6 +152,17 @@ Value VectorMath::roundToInteger(Value x) {
   return arith::SubIOp::create(b, bitcast(shifted, i32s()), integer(i32s(), 0x4b400000));
 }
 
+Value VectorMath::clampToCodes(Value x, Value scale) {
+  Value ratio = max(div(x, scale), constant(x.getType(), -128));
+  return min(ratio, constant(x.getType(), 127));
+}
+
+Value VectorMath::roundToCodes(Value x, Value scale) {
+  Value shift = constant(x.getType(), 12582912.0); // as above
+  Value rounded = sub(add(clampToCodes(x, scale), shift), shift);
+  return mul(rounded, scale);
+}
+
 VectorMath::ExpParts VectorMath::expParts(Value x) {
   Value shifted = fma(x, f(1.44269504088896340736), f(12582912.0));
   Value n = sub(shifted, f(12582912.0));

@@ -90,6 +90,11 @@ public:
                                              mlir::Value sine);
   // round-half-even(x) as i32 lanes; |x| < 2²².
   mlir::Value roundToInteger(mlir::Value x);
+  // x / scale within −128 … 127, not rounded yet (bounds are whole, so the order does not matter);
+  // what is not a number gives −128. Vectors of any one length.
+  mlir::Value clampToCodes(mlir::Value x, mlir::Value scale);
+  // clamp(round-half-even(x / scale), −128, 127) · scale.
+  mlir::Value roundToCodes(mlir::Value x, mlir::Value scale);
 
   // for (i = from; i < to; i += step). The second form carries values.
   void forEach(mlir::Value from, mlir::Value to, int64_t step,
