@@ -112,7 +112,10 @@ llvm::Expected<gc_manifest> makeManifest(const BuildInputs &inputs, unsigned fir
   return manifest;
 }
 
-std::vector<float> ropeFrequencies(const PlacedWeight &weight) {
+// Values that no checkpoint holds.
+std::vector<float> computedValues(const PlacedWeight &weight) {
+  if (weight.kind == PlacedWeight::Constant)
+    return {weight.value};
   std::vector<float> values(weight.columns, 0.0f);
   // Pair i of D = 2 · columns: theta^(−2i/D).
   for (int64_t i = 0; i < weight.rotatedPairs && i < weight.columns; ++i)
@@ -187,8 +190,8 @@ llvm::Error packModelWeights(const ImportedModel &model, const LoweredModel &low
   llvm::StringMap<const TensorInfo *> tensors = tensorsByName(model);
   std::vector<PackItem> items;
   for (const PlacedWeight &weight : lowered.weights) {
-    if (weight.kind == PlacedWeight::RopeFrequencies) {
-      std::vector<float> values = ropeFrequencies(weight);
+    if (weight.source.empty()) {
+      std::vector<float> values = computedValues(weight);
       llvm::ArrayRef<uint8_t> bytes(reinterpret_cast<const uint8_t *>(values.data()),
                                     values.size() * sizeof(float));
       if (llvm::Error error = sink(weightsSection, weight.offset, bytes))

@@ -50,6 +50,8 @@ PlanDecisions decisionsOf(const Plan &plan) {
   PlanDecisions decisions;
   for (const auto &[tensor, format] : plan.tensorFormats)
     decisions.tensorFormats[tensor] = format;
+  for (const auto &[tensor, scales] : plan.activationScales)
+    decisions.activationScales[tensor] = scales;
   decisions.localK = plan.localK;
   decisions.localV = plan.localV;
   decisions.globalK = plan.globalK;
@@ -86,6 +88,9 @@ PlacedWeight place(gemma::WeightOp weight) {
       placed.kind = PlacedWeight::RopeFrequencies;
       placed.theta = weight.getTheta()->convertToDouble();
       placed.rotatedPairs = *weight.getPairs();
+    } else if (weight.getValue()) {
+      placed.kind = PlacedWeight::Constant;
+      placed.value = weight.getValue()->convertToFloat();
     }
     return placed;
   }

@@ -21,13 +21,14 @@ namespace gcompile {
 
 // One piece of the resident weights, or the per-layer table.
 struct PlacedWeight {
-  enum Kind { Matrix, Vector, RopeFrequencies, RowTable } kind = Matrix;
-  std::string source;            // canonical tensor name; empty for RopeFrequencies
+  enum Kind { Matrix, Vector, RopeFrequencies, RowTable, Constant } kind = Matrix;
+  std::string source;            // canonical tensor name; empty for RopeFrequencies and Constant
   int64_t firstRow = 0;          // of the source
   int64_t rows = 0, columns = 0; // N × K; a vector has `columns` values
   WeightFormat format = WeightFormat::F32;
   double theta = 0; // RopeFrequencies: value i is theta^(−i/columns) for i < rotatedPairs, else 0
   int64_t rotatedPairs = 0;
+  float value = 0;       // Constant: one f32 (an activation scale)
   int64_t slices = 1;    // RowTable: pieces of a row with a scale each
   int64_t cacheRows = 0; // RowTable: of its row cache when it stays on storage; 0: in memory
   int64_t offset = 0, bytes = 0; // in the weights section, or in the table section

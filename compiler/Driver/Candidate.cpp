@@ -15,6 +15,21 @@ static int64_t tokenizerBytes(const ImportedModel &model) {
   return bytes;
 }
 
+// Static where the checkpoint states scales, unless the user says otherwise.
+static llvm::Error chooseActivations(const ImportedModel &model, const CompilerInvocation &options,
+                                     PlanRequest &request) {
+  request.activationScales = statedActivationScales(model);
+  bool areStated = !request.activationScales.empty();
+  request.activations =
+      options.activations.value_or(areStated ? Activations::Static : Activations::Dynamic);
+  if (request.activations == Activations::Dynamic)
+    request.activationScales.clear();
+  if (request.activations == Activations::Static && !areStated && options.planFile.empty())
+    return llvm::createStringError("--activations static: '" + model.name +
+                                   "' states no scales of activations");
+  return llvm::Error::success();
+}
+
 llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceProfile &profile,
                                        const CompilerInvocation &options) {
   PlanRequest request;
@@ -28,6 +43,8 @@ llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceP
   request.module = std::move(*module);
   request.maxPositions = candidate.model.config.maxPositions;
   request.tokenizerBytes = tokenizerBytes(candidate.model);
+  if (llvm::Error error = chooseActivations(candidate.model, options, request))
+    return std::move(error);
   auto quality = modelQuality(candidate.model, candidate.shape, options);
   if (!quality)
     return quality.takeError();

@@ -12,9 +12,10 @@ static llvm::Error checkReaders(const CompilerInvocation &invocation) {
   if (!llvm::is_contained({Command::Targets, Command::Inspect, Command::Why, Command::Verify},
                           invocation.command))
     return llvm::Error::success();
-  for (llvm::StringRef flag : {"--budget", "--context", "--modalities", "--tables", "--objective",
-                               "--min-decode", "--weight-format", "--kv-format", "--plan", "--emit",
-                               "--weights", "--calibration", "--imatrix", "--sensitivity"})
+  for (llvm::StringRef flag :
+       {"--budget", "--context", "--modalities", "--tables", "--objective", "--min-decode",
+        "--weight-format", "--kv-format", "--plan", "--emit", "--weights", "--calibration",
+        "--imatrix", "--sensitivity", "--activations"})
     if (invocation.wasGiven(flag))
       return refuse("'" + commandName(invocation.command) + "' takes no " + flag +
                     ": it plans nothing (gcompile plan does)");
@@ -28,9 +29,10 @@ static llvm::Error checkExport(const CompilerInvocation &invocation) {
       return refuse("--format is for 'export'");
     return llvm::Error::success();
   }
-  for (llvm::StringRef flag : {"--target", "--budget", "--context", "--modalities", "--tables",
-                               "--objective", "--min-decode", "--weight-format", "--kv-format",
-                               "--plan", "--emit", "--calibration", "--sensitivity"})
+  for (llvm::StringRef flag :
+       {"--target", "--budget", "--context", "--modalities", "--tables", "--objective",
+        "--min-decode", "--weight-format", "--kv-format", "--plan", "--emit", "--calibration",
+        "--sensitivity", "--activations"})
     if (invocation.wasGiven(flag))
       return refuse("'export' takes no " + flag + ": the plan has decided (gcompile plan does)");
   if (invocation.exportFormat.empty())

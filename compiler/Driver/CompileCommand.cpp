@@ -47,8 +47,30 @@ struct Run {
 };
 } // namespace
 
+// Whether the static activations that a checkpoint was made for are kept (docs/decisions/0010).
+static std::string activationsNote(const Run &run, const Plan &plan) {
+  size_t stated = statedActivationScales(run.candidate.model).size();
+  if (!stated)
+    return "";
+  if (plan.activationScales.empty())
+    return "the checkpoint was made for static int8 activations, which this plan drops: expect a "
+           "clear loss, which the expected KL does not hold";
+  size_t left = 0;
+  if (run.request.quality)
+    for (const auto &[tensor, native] : run.request.quality->nativeFormats)
+      if (auto found = plan.tensorFormats.find(tensor); found != plan.tensorFormats.end())
+        left += found->second != native;
+  std::string note = "the checkpoint was made for static int8 activations: " +
+                     std::to_string(plan.activationScales.size()) + " linear layers keep them";
+  if (left)
+    note += "; " + std::to_string(left) +
+            " tensors take another format than the grid that they were trained on, so their "
+            "weights are rounded again (their activations are not)";
+  return note;
+}
+
 // What people should know of the plan beside its figures.
-static std::vector<std::string> notesOf(const Run &run) {
+static std::vector<std::string> notesOf(const Run &run, const Plan &plan) {
   std::vector<std::string> notes = run.candidate.model.notes;
   const std::string &model = run.candidate.shape.name;
   if (!run.candidate.model.checkpoint)
@@ -59,6 +81,8 @@ static std::vector<std::string> notesOf(const Run &run) {
   if (run.context.invocation.tables != TableChoice::Auto &&
       run.candidate.shape.perLayerVocabulary == 0)
     notes.push_back("--tables changes nothing: '" + model + "' has no per-layer table");
+  if (std::string note = activationsNote(run, plan); !note.empty())
+    notes.push_back(note);
   if (run.context.invocation.syntheticSeed)
     notes.push_back(
         "the weights are generated: bytes and speeds hold, the expected KL says nothing "
@@ -70,7 +94,7 @@ static std::vector<std::string> notesOf(const Run &run) {
 static ExitCode report(const Run &run, const Plan &plan, const std::string &artifact,
                        const std::vector<ProgramArena> *arena = nullptr) {
   const CompilerInvocation &options = run.context.invocation;
-  std::vector<std::string> notes = notesOf(run);
+  std::vector<std::string> notes = notesOf(run, plan);
   if (!options.report.empty()) {
     ReportFacts facts{&plan,
                       &run.profile,

@@ -247,6 +247,15 @@ static const std::vector<Flag> &flags() {
        applyWeightFormat},
       {"--kv-format", "FORMAT|local=FORMAT,global=FORMAT", "fix cache formats: f32 f16 kv8 kv4",
        applyKvFormat},
+      {"--activations", "static|dynamic",
+       "inputs and outputs of linear layers in int8 codes of fixed scales (default: if the "
+       "checkpoint has them)",
+       [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
+         invocation.activations = parseActivations(std::string_view(value));
+         if (!invocation.activations)
+           return bad("--activations", value, "static or dynamic");
+         return llvm::Error::success();
+       }},
       {"--plan", "FILE", "replay a plan, edited or not",
        text(&CompilerInvocation::planFile, "--plan")},
       {"--emit", "plan|mlir|llvm|asm|object", "write this instead of an artifact", applyEmit},

@@ -56,6 +56,7 @@ struct CompilerInvocation {
   double minDecode = 0; // tokens per second; 0: no limit
   std::vector<FormatRule> weightFormats;
   std::optional<KvFormat> localKv, globalKv;
+  std::optional<Activations> activations; // absent: static where the checkpoint states scales
   std::string calibration, imatrix, planFile, report;
   std::string exportFormat;
   std::string text;                        // verify: what the KL is measured on

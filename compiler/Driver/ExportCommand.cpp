@@ -86,6 +86,9 @@ ExitCode runExport(const CommandContext &context) {
                        "--cache-type-v (the plan has local " +
                            std::string(name(plan->localK)) + ", global " +
                            std::string(name(plan->globalK)) + ")");
+  if (!plan->activationScales.empty() || !statedActivationScales(*model).empty())
+    printNote(context, "a GGUF file holds no static activations, which this model was made for: "
+                       "expect a clear loss in llama.cpp");
   if (options.json)
     printJson(summaryJson(options.exportFormat, *plan, path, *summary));
   else if (!options.quiet)

@@ -162,6 +162,10 @@ llvm::Expected<std::shared_ptr<const QualityModel>>
 modelQuality(const ImportedModel &model, const ModelShape &shape,
              const CompilerInvocation &options) {
   auto quality = std::make_shared<QualityModel>(shape);
+  if (options.activations != Activations::Dynamic)
+    for (const auto &[tensor, scales] : statedActivationScales(model))
+      if (scales.input != 0)
+        quality->staticInputs.insert(tensor);
   bool hasWeights = model.checkpoint && model.tensors;
   if (!hasWeights && !options.calibration.empty())
     return llvm::createStringError("--calibration: '" + shape.name +

@@ -34,6 +34,9 @@ struct PlanRequest {
   const CompilerInvocation *options = nullptr;
   int64_t maxPositions = 0;
   int64_t tokenizerBytes = 0; // of its section in the artifact; 0: none
+  // How activations are rounded, and with which scales if these are static (0010).
+  Activations activations = Activations::Dynamic;
+  std::map<std::string, ActivationScales> activationScales;
   // What formats cost this model; null: priors, which know its shapes alone.
   std::shared_ptr<const QualityModel> quality;
   // Basis and link of a plan file whose losses replace those of `quality`; null: none.

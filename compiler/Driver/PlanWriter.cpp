@@ -45,6 +45,8 @@ public:
     plan.scoreChunk = choice.shape.scoreChunk;
     plan.localCapacity = localCapacity(model, choice.shape);
     plan.globalCapacity = globalCapacity(choice.shape);
+    plan.activations = request.activations;
+    plan.activationScales = request.activationScales;
     plan.memory = fixed;
     for (const TensorShape &tensor : model.tensors)
       writeTensor(tensor, find(tensor.name));

@@ -56,6 +56,16 @@ static std::string keepLosses(const Plan &edited, OptionTable &table) {
   return "";
 }
 
+// A tensor with activation scales that no linear layer multiplies alone; empty: there is none.
+static std::string strayScales(const ModelShape &model, const Plan &edited) {
+  for (const TensorShape &tensor : model.tensors)
+    if (edited.activationScales.count(tensor.name) &&
+        llvm::is_contained({"norm", "per_layer_table", "experts_gate_up", "experts_down"},
+                           llvm::StringRef(tensor.role)))
+      return tensor.name;
+  return "";
+}
+
 llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) {
   auto refuse = [&](const llvm::Twine &why) {
     return llvm::createStringError("the plan cannot be replayed: " + why);
@@ -97,6 +107,26 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   PlanRequest changed = request;
   changed.options = &options;
   changed.replayed = &edited;
+  if (!edited.activations && request.activations == Activations::Static &&
+      request.activationScales.empty())
+    return refuse("it holds no scales of activations, --activations says static");
+  if (edited.activations) {
+    changed.activations = *edited.activations;
+    changed.activationScales = edited.activationScales;
+    // Prices are those of the plan's activations, whatever the checkpoint states.
+    if (request.quality && edited.activations == Activations::Dynamic) {
+      auto dynamic = std::make_shared<QualityModel>(*request.quality);
+      dynamic->staticInputs.clear();
+      changed.quality = std::move(dynamic);
+    }
+    if (options.activations && options.activations != edited.activations)
+      return refuse("its activations are " + std::string(name(*edited.activations)) +
+                    ", --activations says " + std::string(name(*options.activations)));
+    if (std::string wrong = strayScales(model, edited); !wrong.empty())
+      return refuse("'" + wrong +
+                    "' has activation scales, which only the matrix of a linear "
+                    "layer takes");
+  }
   llvm::Expected<PricedModel> priced = buildOptionTable(changed, choice, budget);
   if (!priced)
     return priced.takeError();

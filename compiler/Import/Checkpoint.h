@@ -66,7 +66,7 @@ std::string shapeString(llvm::ArrayRef<int64_t> shape); // "6144x1536", "scalar"
 // Scales of static quantization that a checkpoint was trained or calibrated for: value = code ·
 // scale. Absent: none is stated, or it is switched off.
 struct StaticScales {
-  std::optional<float> input, output; // of a linear layer's activations
+  std::optional<float> input, output; // of a linear layer's int8 activations
 };
 struct CacheScales {
   std::optional<float> key, value;

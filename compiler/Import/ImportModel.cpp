@@ -234,6 +234,25 @@ Expected<ImportedModel> importPreset(StringRef name, const ImportOptions &option
 
 } // namespace
 
+std::map<std::string, ActivationScales> statedActivationScales(const ImportedModel &model) {
+  std::map<std::string, ActivationScales> stated;
+  if (!model.checkpoint || !model.tensors)
+    return stated;
+  auto add = [&](const std::string &name, const TensorInfo *tensor) {
+    StaticScales scales = tensor ? model.checkpoint->activationScales(*tensor) : StaticScales();
+    if (scales.input || scales.output)
+      stated[name] = {scales.input.value_or(0), scales.output.value_or(0)};
+  };
+  // Linear layers of one matrix; the head that repeats the embedding has scales of its own.
+  for (const TensorSpec &spec : expectedTextTensors(model.config))
+    if (spec.role == TensorRole::Embedding)
+      add(spec.name, model.checkpoint->find("lm_head.weight"));
+    else if (isMatrixRole(spec.role) && spec.role != TensorRole::PerLayerTable &&
+             spec.shape.size() == 2)
+      add(spec.name, model.tensors->find(spec.role, spec.layer));
+  return stated;
+}
+
 StringRef name(Container container) {
   switch (container) {
   case Container::None:

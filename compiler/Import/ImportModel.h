@@ -8,6 +8,9 @@
 #include "compiler/Import/ModelConfig.h"
 #include "compiler/Import/TokenizerData.h"
 
+#include "ir/Format/ActivationScales.h"
+
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +37,10 @@ struct ImportedModel {
   std::string name;               // plain name for manifests and messages
   std::vector<std::string> notes; // what the user should know: dropped towers, no tokenizer, …
 };
+
+// The static activations that the checkpoint was made for (docs/decisions/0010), by canonical name
+// of the weight; empty: it states none.
+std::map<std::string, ActivationScales> statedActivationScales(const ImportedModel &model);
 
 // Whether a regular file is one of weights, by its content.
 bool isCheckpointFile(llvm::StringRef path);

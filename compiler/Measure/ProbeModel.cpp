@@ -41,6 +41,8 @@ static Plan planOf(const ImportedModel &model, const ModelFormats &formats,
   plan.localK = plan.localV = formats.localKv;
   plan.globalK = plan.globalV = formats.globalKv;
   plan.tables = model.config.hasPerLayerInput() ? TablePlacement::Memory : TablePlacement::None;
+  plan.activationScales =
+      formats.activationScales ? *formats.activationScales : statedActivationScales(model);
   for (const TensorSpec &spec : expectedTextTensors(model.config)) {
     bool table = spec.role == TensorRole::PerLayerTable;
     plan.tensorFormats[spec.name] =
@@ -216,7 +218,7 @@ llvm::Error ProbeModel::setFormat(const std::string &name, WeightFormat format) 
     return llvm::createStringError("the model has no tensor '" + name + "'");
   for (const PlacedWeight &weight : lowered.weights) {
     if (weight.source != name || weight.kind == PlacedWeight::Vector ||
-        weight.kind == PlacedWeight::RopeFrequencies)
+        weight.kind == PlacedWeight::RopeFrequencies || weight.kind == PlacedWeight::Constant)
       continue;
     if (info(weight.format).isInteger)
       return llvm::createStringError("tensor '" + name + "' is held as " +

@@ -17,6 +17,8 @@ struct ModelFormats {
   WeightFormat weights = WeightFormat::F32; // of tensors that `tensors` does not name
   std::map<std::string, WeightFormat> tensors;
   KvFormat localKv = KvFormat::F32, globalKv = KvFormat::F32;
+  // Static activations; absent: those that the checkpoint was made for.
+  std::optional<std::map<std::string, ActivationScales>> activationScales;
 
   // As a tensor takes it: row tables know fewer formats.
   WeightFormat of(const std::string &name, bool rowTable) const;

@@ -28,6 +28,17 @@ std::optional<TablePlacement> parseTablePlacement(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view name(Activations activations) {
+  return activations == Activations::Static ? "static" : "dynamic";
+}
+
+std::optional<Activations> parseActivations(std::string_view text) {
+  for (Activations value : {Activations::Dynamic, Activations::Static})
+    if (name(value) == text)
+      return value;
+  return std::nullopt;
+}
+
 std::string_view name(Objective objective) {
   switch (objective) {
   case Objective::Quality:

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "compiler/Plan/EngineForecast.h"
+#include "ir/Format/ActivationScales.h"
 #include "ir/Format/Format.h"
 #include "passes/Cost/MemoryModel.h"
 #include "passes/Cost/QualityModel.h"
@@ -27,6 +28,12 @@ std::optional<TablePlacement> parseTablePlacement(std::string_view name);
 enum class Objective : uint8_t { Quality, Speed, Balanced };
 std::string_view name(Objective objective);
 std::optional<Objective> parseObjective(std::string_view name);
+
+// How inputs and outputs of linear layers are rounded (docs/decisions/0010): as each row needs at
+// run time, or to codes of scales that are fixed in the plan.
+enum class Activations : uint8_t { Dynamic, Static };
+std::string_view name(Activations activations);
+std::optional<Activations> parseActivations(std::string_view name);
 
 // One way to store an item, and what it costs. An item whose options are groups ("layers.*.mlp")
 // prices the group.
@@ -130,7 +137,10 @@ struct Plan {
   int64_t budgetBytes = 0;
 
   std::map<std::string, WeightFormat>
-      tensorFormats; // every matrix and table, and "norm" tensors (always f32)
+      tensorFormats;                      // every matrix and table, and "norm" tensors (always f32)
+  std::optional<Activations> activations; // absent in files of before there was a choice
+  // Under Activations::Static, by the name of the weight that the linear layer multiplies.
+  std::map<std::string, ActivationScales> activationScales;
   KvFormat localK = KvFormat::F16, localV = KvFormat::F16, globalK = KvFormat::F16,
            globalV = KvFormat::F16;
   TablePlacement tables = TablePlacement::None;

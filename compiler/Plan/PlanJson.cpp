@@ -25,6 +25,11 @@ static llvm::json::Object plainPlanJson(const Plan &plan) {
                  {"placement", tensor.placement},
                  {"shape", Array{tensor.n, tensor.k}},
                  {"fixed", tensor.fixed}};
+    if (auto found = plan.activationScales.find(tensor.name);
+        found != plan.activationScales.end()) {
+      entry["input_scale"] = found->second.input;
+      entry["output_scale"] = found->second.output;
+    }
     tensors.push_back(std::move(entry));
   }
   Array caches;
@@ -49,6 +54,7 @@ static llvm::json::Object plainPlanJson(const Plan &plan) {
                 {"context", plan.context},
                 {"modalities", Array(plan.modalities)},
                 {"objective", str(name(plan.objective))},
+                {"activations", str(name(plan.activations.value_or(Activations::Dynamic)))},
                 {"memory", std::move(memory)},
                 {"tables", Object{{"placement", str(name(plan.tables))},
                                   {"cache_rows", plan.tableCacheRows}}},

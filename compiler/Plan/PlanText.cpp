@@ -55,7 +55,7 @@ static void writeOptions(const std::vector<PricedOption> &options,
   }
 }
 
-static void writeTensor(const PlannedTensor &tensor, plan::Tensor &out) {
+static void writeTensor(const Plan &plan, const PlannedTensor &tensor, plan::Tensor &out) {
   out.set_name(tensor.name);
   out.set_role(tensor.role);
   if (tensor.layer >= 0)
@@ -67,6 +67,10 @@ static void writeTensor(const PlannedTensor &tensor, plan::Tensor &out) {
   out.set_bytes(tensor.bytes);
   out.set_fixed(tensor.fixed);
   writeOptions(tensor.options, out.mutable_options());
+  if (auto found = plan.activationScales.find(tensor.name); found != plan.activationScales.end()) {
+    out.set_input_scale(found->second.input);
+    out.set_output_scale(found->second.output);
+  }
 }
 
 static void writeKv(const PlannedKv &kv, plan::KvCache &out) {
@@ -95,6 +99,8 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
   out.set_table_cache_rows(plan.tableCacheRows);
   out.set_prefill_chunk(plan.prefillChunk);
   out.set_score_chunk(plan.scoreChunk);
+  if (plan.activations)
+    out.set_activations(str(name(*plan.activations)));
   plan::Memory &memory = *out.mutable_memory();
   memory.set_weights(plan.memory.weights);
   memory.set_tables(plan.memory.tables);
@@ -154,7 +160,7 @@ std::string planText(const Plan &plan, PlanTextUse use) {
   for (const PlannedKv &kv : plan.kvCaches)
     writeKv(kv, *message.add_kv_caches());
   for (const PlannedTensor &tensor : plan.tensors)
-    writeTensor(tensor, *message.add_tensors());
+    writeTensor(plan, tensor, *message.add_tensors());
   for (const PlannedCoupling &coupling : plan.couplings) {
     plan::Coupling &written = *message.add_couplings();
     written.set_reason(coupling.reason);
@@ -261,6 +267,17 @@ public:
     tensor.fixed = in.fixed();
     if (llvm::Error error = options(in.options(), tensor.options, in.name()))
       return error;
+    for (float scale : {in.input_scale(), in.output_scale()})
+      if (!std::isfinite(scale) || scale < 0 || (scale != 0 && !std::isnormal(scale)))
+        return fault("tensor '" + in.name() +
+                     "' has an activation scale that is no positive number, nor 0 for none");
+    if (ActivationScales scales{in.input_scale(), in.output_scale()}) {
+      if (out.activations != Activations::Static)
+        return fault("tensor '" + in.name() +
+                     "' has activation scales, but activations is not "
+                     "'static'");
+      out.activationScales[tensor.name] = scales;
+    }
     out.tensorFormats[tensor.name] = tensor.format;
     out.tensors.push_back(std::move(tensor));
     return llvm::Error::success();
@@ -424,6 +441,12 @@ llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
                         "', expected 'none', 'memory' or 'storage'");
   plan.objective = *objective;
   plan.tables = *tables;
+  if (!message.activations().empty()) {
+    plan.activations = parseActivations(message.activations());
+    if (!plan.activations)
+      return reader.fault("activations is '" + message.activations() +
+                          "', expected 'dynamic' or 'static'");
+  }
   if (plan.context <= 0 || plan.context > 1 << 24)
     return reader.fault("context is " + llvm::Twine(plan.context) + ", expected 1 to 2^24");
   if (plan.prefillChunk <= 0 || plan.prefillChunk > 4096 || plan.scoreChunk <= 0 ||

@@ -352,7 +352,8 @@ double QualityModel::damage(const TensorShape &tensor, WeightFormat format) cons
   const TensorQuality *known = found == tensors.end() ? nullptr : &found->second;
   double error = errorOf(tensor, format, known);
   // Tables are read by row: their values are never multiplied by rounded activations.
-  bool rounds = info(format).isInteger && tensor.role != "per_layer_table";
+  bool rounds = info(format).isInteger && tensor.role != "per_layer_table" &&
+                !staticInputs.contains(tensor.name);
   if (known && !known->probes.empty()) {
     double activations = info(format).group ? known->groupActivations : known->rowActivations;
     return between(known->probes, error) + (rounds ? activations : 0);

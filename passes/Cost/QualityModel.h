@@ -17,6 +17,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -103,6 +104,9 @@ public:
   // Tensors that a quantized checkpoint holds on the grid of a format (docs/decisions/0009): that
   // format keeps them as they are.
   std::map<std::string, WeightFormat> nativeFormats;
+  // Tensors whose inputs the model itself rounds to int8 (docs/decisions/0010): integer kernels
+  // then take these codes and round nothing more.
+  std::set<std::string> staticInputs;
   std::map<std::string, TensorQuality> tensors;
   std::map<std::pair<bool, KvFormat>, double> caches; // (global, format) → damage; absent: prior
   KlLink link;                                        // a prior unless Sensitivities

@@ -107,10 +107,11 @@ Expected<std::optional<float>> CodedBuilder::scalar(const TensorInfo *tensor) {
   return value[0];
 }
 
-Error CodedBuilder::takeScales(const CodedModule &module, StringRef input, StringRef output) {
+Error CodedBuilder::takeScales(const CodedModule &module, StringRef input, StringRef output,
+                               Int8Codes int8) {
   StaticScales scales;
-  for (auto [suffix, target] :
-       {std::pair(input, &scales.input), std::pair(output, &scales.output)}) {
+  for (auto [suffix, target, isInt8] : {std::tuple(input, &scales.input, int8.input),
+                                        std::tuple(output, &scales.output, int8.output)}) {
     if (suffix.empty())
       continue;
     Expected<std::optional<float>> value = scalar(module.part(suffix));
@@ -119,7 +120,7 @@ Error CodedBuilder::takeScales(const CodedModule &module, StringRef input, Strin
     if (*value && **value < 0)
       return moduleError(module,
                          suffix + " is " + std::to_string(**value) + ", expected at least 0");
-    if (*value && **value != 0) // 0: not calibrated, no rounding
+    if (*value && **value != 0 && isInt8) // 0: not calibrated, no rounding
       *target = **value;
   }
   if (scales.input || scales.output)

@@ -36,8 +36,13 @@ public:
   void consume(const TensorInfo *tensor);
   // The value of a scalar, which has to be finite; nothing for null. Hides it.
   llvm::Expected<std::optional<float>> scalar(const TensorInfo *tensor);
-  // Activation and cache scales by any of these suffixes; `weight` is the logical name.
-  llvm::Error takeScales(const CodedModule &module, llvm::StringRef input, llvm::StringRef output);
+  // Activation scales by these suffixes, and cache scales. Scales of other codes than int8 (FP8)
+  // are hidden: nothing computes with them.
+  struct Int8Codes {
+    bool input = true, output = true;
+  };
+  llvm::Error takeScales(const CodedModule &module, llvm::StringRef input, llvm::StringRef output,
+                         Int8Codes int8);
   llvm::Error takeCacheScales();
 
   // Everything not hidden is passed through.

@@ -67,7 +67,16 @@ struct Group {
   bool isFloat = false, symmetric = true;
   std::string strategy;
   int64_t groupSize = 0, blockRows = 0, blockColumns = 0;
+  CodedBuilder::Int8Codes staticInt8; // what input_scale and output_scale are scales of
 };
+
+// Whether the scales of these activations, if there are any, are of symmetric int8 codes.
+bool areStaticInt8(const llvm::json::Object *activations) {
+  return activations && activations->getInteger("num_bits").value_or(8) == 8 &&
+         activations->getString("type").value_or("int") == "int" &&
+         activations->getBoolean("symmetric").value_or(true) &&
+         !activations->getBoolean("dynamic").value_or(false);
+}
 
 Expected<Group> parseGroup(StringRef name, const llvm::json::Object &object) {
   std::string what = ("config.json: config_groups " + inQuotes(name));
@@ -109,6 +118,8 @@ Expected<Group> parseGroup(StringRef name, const llvm::json::Object &object) {
     group.blockRows = (*block)[0];
     group.blockColumns = (*block)[1];
   }
+  group.staticInt8 = {areStaticInt8(object.getObject("input_activations")),
+                      areStaticInt8(object.getObject("output_activations"))};
   return group;
 }
 
@@ -247,7 +258,7 @@ private:
     tensor.groupIndex = module.part("weight_g_idx");
     if (Error error = builder.add(module, std::move(tensor)))
       return error;
-    return builder.takeScales(module, "input_scale", "output_scale");
+    return builder.takeScales(module, "input_scale", "output_scale", group.staticInt8);
   }
 
   Error packedIntegers(const CodedModule &module, const TensorInfo &packed) {

@@ -104,7 +104,6 @@ Error describeMobileQat(CodedBuilder &builder, const QuantConfig &config) {
   Expected<MobileWidths> widths = MobileWidths::parse(config);
   if (!widths)
     return widths.takeError();
-  size_t calibrated = 0;
   for (const CodedModule &module : builder.modules()) {
     const TensorInfo *codes = module.part("embedding_quantized");
     const TensorInfo *scales = module.part("embedding_scale");
@@ -119,16 +118,10 @@ Error describeMobileQat(CodedBuilder &builder, const QuantConfig &config) {
                          codes ? "there are codes but no scales" : "there are scales but no codes");
     if (Error error = describe(builder, *widths, module, *codes, *scales))
       return error;
-    if (module.part("input_activation_scale"))
-      ++calibrated;
     if (Error error =
-            builder.takeScales(module, "input_activation_scale", "output_activation_scale"))
+            builder.takeScales(module, "input_activation_scale", "output_activation_scale", {}))
       return error;
   }
-  if (calibrated)
-    builder.result().addNote(
-        "the checkpoint was trained with static int8 activations; they are computed with dynamic "
-        "or float ones here");
   return builder.takeCacheScales();
 }
 

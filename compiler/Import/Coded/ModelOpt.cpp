@@ -34,7 +34,7 @@ Error describeFp8(CodedBuilder &builder, const CodedModule &module, const Tensor
   }
   if (Error error = builder.add(module, std::move(tensor)))
     return error;
-  return builder.takeScales(module, "input_scale", "");
+  return builder.takeScales(module, "input_scale", "", {false, false});
 }
 
 Error describeNvfp4(CodedBuilder &builder, const CodedModule &module, const TensorInfo &weight,
@@ -60,7 +60,7 @@ Error describeNvfp4(CodedBuilder &builder, const CodedModule &module, const Tens
   tensor.factor = **factor;
   if (Error error = builder.add(module, std::move(tensor)))
     return error;
-  return builder.takeScales(module, "input_scale", "");
+  return builder.takeScales(module, "input_scale", "", {false, false});
 }
 
 } // namespace

@@ -219,6 +219,35 @@ TEST(CodedForms, BitsAndBytesReadsHighNibblesFirst) {
     EXPECT_EQ(values[i], 2 * map[i]);
 }
 
+// Scales of activations count where the configuration says that they are static int8 ones.
+TEST(CodedForms, StaticActivationsOfCompressedTensors) {
+  RawTensors raw;
+  raw.add("x.weight", "I8", "1,4", fromHex("01ff7f80"))
+      .add("x.weight_scale", "F32", "1,1", bytesOf<float>({.5f}))
+      .add("x.input_scale", "F32", "1", bytesOf<float>({.25f}))
+      .add("x.output_scale", "F32", "1", bytesOf<float>({2}));
+  auto scalesOf = [&](const std::string &activations) {
+    auto checkpoint =
+        raw.open(R"({"quant_method":"compressed-tensors","format":"int-quantized","config_groups":)"
+                 R"({"g":{"targets":["Linear"],"weights":{"num_bits":8,"strategy":"channel"})" +
+                 activations + "}}}");
+    EXPECT_TRUE(bool(checkpoint)) << activations;
+    return checkpoint ? (*checkpoint)->activationScales(*(*checkpoint)->find("x.weight"))
+                      : StaticScales();
+  };
+  std::string int8 = R"({"num_bits":8,"type":"int","symmetric":true,"dynamic":false})";
+  StaticScales scales = scalesOf(R"(,"input_activations":)" + int8);
+  EXPECT_EQ(scales.input, .25f);
+  EXPECT_FALSE(scales.output);
+  EXPECT_EQ(scalesOf(R"(,"output_activations":)" + int8).output, 2);
+  for (const char *other :
+       {"", R"(,"input_activations":{"num_bits":8,"type":"float"})",
+        R"(,"input_activations":{"num_bits":8,"type":"int","dynamic":true})",
+        R"(,"input_activations":{"num_bits":8,"type":"int","symmetric":false})",
+        R"(,"input_activations":{"num_bits":4,"type":"int"})", R"(,"input_activations":null)"})
+    EXPECT_FALSE(scalesOf(other).input) << other;
+}
+
 TEST(CodedForms, MobileCodes) {
   std::string config = R"({"quant_method":"gemma","num_bits":4,"module_quant_configs":)"
                        R"({"^two$":{"num_bits":2},"t[v-x]o":{"num_bits":8}}})";

@@ -187,7 +187,6 @@ TEST(MobileQat, IsReadAsItIs) {
   ASSERT_TRUE(model.checkpoint && model.tensors);
   EXPECT_TRUE(model.config.tiedEmbedding); // the head repeats the embedding
   EXPECT_THAT(model.notes, testing::Contains(HasSubstr("taken as tied")));
-  EXPECT_THAT(model.notes, testing::Contains(HasSubstr("static int8 activations")));
   auto native = [&](TensorRole role, int64_t layer) {
     return model.checkpoint->nativeFormat(*model.tensors->find(role, layer));
   };
@@ -210,6 +209,12 @@ TEST(MobileQat, IsReadAsItIs) {
   EXPECT_TRUE(scales.output);
   // 0 switches rounding off: the head has it.
   EXPECT_FALSE(model.checkpoint->activationScales(*model.checkpoint->find("lm_head.weight")).input);
+  // 9 linear layers each where K and V are computed, 7 where they are shared.
+  std::map<std::string, ActivationScales> stated = statedActivationScales(model);
+  EXPECT_EQ(stated.size(), 4u * 9 + 4u * 7);
+  EXPECT_EQ(stated["layers.0.mlp.down_proj.weight"], (ActivationScales{0.05f, 0.05f}));
+  EXPECT_FALSE(stated.count("embed_tokens.weight"));
+  EXPECT_FALSE(stated.count("layers.5.self_attn.k_proj.weight"));
 }
 
 TEST(MobileQat, ConfigurationAndTensorsHaveToAgree) {

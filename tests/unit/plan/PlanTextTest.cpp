@@ -82,6 +82,30 @@ TEST(PlanText, KeepsTheForecastOverEngines) {
   }
 }
 
+TEST(PlanText, KeepsScalesOfActivations) {
+  Plan plan = samplePlan();
+  EXPECT_FALSE(llvm::cantFail(parsePlan(planText(plan), "old")).activations);
+  plan.activations = Activations::Static;
+  plan.activationScales = {{"layers.0.q.weight", {0.1f, 0}}, {"layers.1.down.weight", {1e-3f, 7}}};
+  std::string text = planText(plan);
+  Plan read = llvm::cantFail(parsePlan(text, "test"));
+  EXPECT_EQ(read.activations, Activations::Static);
+  EXPECT_EQ(read.activationScales, plan.activationScales);
+  EXPECT_EQ(planText(read), text);
+  EXPECT_THAT(json(plan), HasSubstr("\"activations\":\"static\""));
+  auto refusal = [&](const std::string &from, const std::string &to) {
+    std::string changed = text;
+    changed.replace(changed.find(from), from.size(), to);
+    llvm::Expected<Plan> refused = parsePlan(changed, "edited");
+    return refused ? "" : llvm::toString(refused.takeError());
+  };
+  for (const char *scale :
+       {"input_scale: -0.1", "input_scale: nan", "input_scale: inf", "input_scale: 1e-42"})
+    EXPECT_THAT(refusal("input_scale: 0.1", scale), HasSubstr("no positive number")) << scale;
+  EXPECT_THAT(refusal("\"static\"", "\"dynamic\""), HasSubstr("activations is not 'static'"));
+  EXPECT_THAT(refusal("\"static\"", "\"fixed\""), HasSubstr("'dynamic' or 'static'"));
+}
+
 TEST(PlanText, SaysWhichKeysAreDerived) {
   Plan plan = samplePlan();
   plan.kvCaches[1].derivedKeys = true;
