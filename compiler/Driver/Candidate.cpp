@@ -24,9 +24,13 @@ static llvm::Error chooseActivations(const ImportedModel &model, const CompilerI
       options.activations.value_or(areStated ? Activations::Static : Activations::Dynamic);
   if (request.activations == Activations::Dynamic)
     request.activationScales.clear();
-  if (request.activations == Activations::Static && !areStated && options.planFile.empty())
-    return llvm::createStringError("--activations static: '" + model.name +
-                                   "' states no scales of activations");
+  // A plan file that is replayed brings its own.
+  if (request.activations == Activations::Dynamic || areStated || !options.planFile.empty())
+    return llvm::Error::success();
+  auto measured = calibratedActivations(model, options);
+  if (!measured)
+    return measured.takeError();
+  request.activationScales = std::move(*measured);
   return llvm::Error::success();
 }
 

@@ -82,7 +82,8 @@ static llvm::Error checkQuality(const CompilerInvocation &invocation) {
   }
   if (invocation.calibration.empty())
     return llvm::Error::success();
-  if (invocation.sensitivity && !measures)
+  bool measuresScales = invocation.activations == Activations::Static;
+  if (invocation.sensitivity && !measures && !measuresScales)
     return refuse("--sensitivity " + std::string(name(*invocation.sensitivity)) +
                   " uses no text: leave out --calibration");
   if (invocation.syntheticSeed)

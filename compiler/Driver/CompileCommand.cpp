@@ -47,11 +47,15 @@ struct Run {
 };
 } // namespace
 
-// Whether the static activations that a checkpoint was made for are kept (docs/decisions/0010).
+// Whether the static activations that a checkpoint was made for are kept (docs/decisions/0011).
 static std::string activationsNote(const Run &run, const Plan &plan) {
   size_t stated = statedActivationScales(run.candidate.model).size();
-  if (!stated)
+  if (!stated && plan.activationScales.empty())
     return "";
+  if (!stated)
+    return std::to_string(plan.activationScales.size()) +
+           " linear layers take static int8 activations, which the checkpoint was not made for: "
+           "the expected KL does not hold what that costs (gcompile verify measures it)";
   if (plan.activationScales.empty())
     return "the checkpoint was made for static int8 activations, which this plan drops: expect a "
            "clear loss, which the expected KL does not hold";

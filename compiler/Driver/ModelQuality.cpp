@@ -3,6 +3,7 @@
 #include "compiler/Driver/CompileArtifact.h"
 #include "compiler/Driver/ProgressLine.h"
 #include "compiler/Import/Imatrix.h"
+#include "compiler/Measure/ActivationRanges.h"
 #include "compiler/Measure/ObserveInputs.h"
 #include "compiler/Measure/Sensitivity.h"
 #include "compiler/Measure/SensitivityFile.h"
@@ -50,9 +51,9 @@ static llvm::Expected<std::string> calibrationText(const CompilerInvocation &opt
 }
 
 // Windows of token ids, for observing: cut by a model of the same tokenizer.
-static llvm::Expected<InputMoments> observe(const ImportedModel &model, llvm::StringRef text,
-                                            const CompilerInvocation &options,
-                                            const ObserveOptions &observing) {
+static llvm::Expected<std::vector<std::vector<int32_t>>>
+windowsOf(const ImportedModel &model, llvm::StringRef text, const CompilerInvocation &options,
+          const ObserveOptions &observing) {
   ProbeOptions probeOptions;
   probeOptions.context = calibrationWindow;
   probeOptions.jobs = options.jobs;
@@ -65,8 +66,7 @@ static llvm::Expected<InputMoments> observe(const ImportedModel &model, llvm::St
   llvm::Expected<TokenWindows> windows = cutWindows((*probe)->runner(), text, cut);
   if (!windows)
     return windows.takeError();
-  probe->reset();
-  return observeInputs(model, windows->windows, observing);
+  return std::move(windows->windows);
 }
 
 static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
@@ -108,7 +108,9 @@ static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
       line.show("observe layer inputs", done, total);
     };
     observing.progress = progress;
-    llvm::Expected<InputMoments> moments = observe(model, *text, options, observing);
+    auto windows = windowsOf(model, *text, options, observing);
+    llvm::Expected<InputMoments> moments =
+        windows ? observeInputs(model, *windows, observing) : windows.takeError();
     failed = moments ? measureTensorErrors(model, measuringOf(options, &*moments), quality)
                      : moments.takeError();
   } else {
@@ -156,6 +158,34 @@ static llvm::Error addImatrix(const ImportedModel &model, const CompilerInvocati
     llvm::errs() << "gcompile: note: " << moments->unknown
                  << " entries of the importance matrix are of no weight of this model\n";
   return measureTensorErrors(model, measuringOf(options, &moments->byTensor), quality);
+}
+
+llvm::Expected<std::map<std::string, ActivationScales>>
+calibratedActivations(const ImportedModel &model, const CompilerInvocation &options) {
+  if (!model.checkpoint || !model.tensors)
+    return llvm::createStringError("--activations static: '" + model.name +
+                                   "' is known by its shapes alone; give the folder of its "
+                                   "checkpoint to --model");
+  if (options.calibration.empty())
+    return llvm::createStringError("--activations static: '" + model.name +
+                                   "' states no scales of activations; give a text to measure "
+                                   "them on with --calibration FILE");
+  llvm::Expected<std::string> text = calibrationText(options);
+  if (!text)
+    return text.takeError();
+  ObserveOptions observing;
+  observing.jobs = options.jobs;
+  auto windows = windowsOf(model, *text, options, observing);
+  if (!windows)
+    return windows.takeError();
+  ProgressLine line(options.quiet || options.json ? ProgressLine::Off : ProgressLine::WhenTerminal);
+  auto progress = [&](uint64_t done, uint64_t total) {
+    line.show("observe activations", done, total);
+  };
+  observing.progress = progress;
+  auto scales = measureActivationScales(model, *windows, observing);
+  line.clear();
+  return scales;
 }
 
 llvm::Expected<std::shared_ptr<const QualityModel>>

@@ -15,4 +15,9 @@ llvm::Expected<std::shared_ptr<const QualityModel>> modelQuality(const ImportedM
                                                                  const ModelShape &shape,
                                                                  const CompilerInvocation &options);
 
+// Scales of static activations for a checkpoint that states none, measured on the text of
+// --calibration.
+llvm::Expected<std::map<std::string, ActivationScales>>
+calibratedActivations(const ImportedModel &model, const CompilerInvocation &options);
+
 } // namespace gcompile

@@ -34,7 +34,7 @@ struct PlanRequest {
   const CompilerInvocation *options = nullptr;
   int64_t maxPositions = 0;
   int64_t tokenizerBytes = 0; // of its section in the artifact; 0: none
-  // How activations are rounded, and with which scales if these are static (0010).
+  // How activations are rounded, and with which scales if these are static (0011).
   Activations activations = Activations::Dynamic;
   std::map<std::string, ActivationScales> activationScales;
   // What formats cost this model; null: priors, which know its shapes alone.

@@ -38,7 +38,7 @@ struct ImportedModel {
   std::vector<std::string> notes; // what the user should know: dropped towers, no tokenizer, …
 };
 
-// The static activations that the checkpoint was made for (docs/decisions/0010), by canonical name
+// The static activations that the checkpoint was made for (docs/decisions/0011), by canonical name
 // of the weight; empty: it states none.
 std::map<std::string, ActivationScales> statedActivationScales(const ImportedModel &model);
 

@@ -25,6 +25,22 @@ struct ObserveOptions {
   llvm::function_ref<void(uint64_t done, uint64_t total)> progress = nullptr;
 };
 
+// An input of the model and the tensors that multiply it, canonical names; the first is the one
+// that is observed.
+struct LinearInput {
+  ModuleOutput output;
+  int64_t width = 0;
+  std::vector<std::string> tensors;
+};
+// All of them, or those of the tensors in `only`.
+std::vector<LinearInput> linearInputs(const ModelConfig &config, const std::set<std::string> &only);
+
+// Runs the windows and hands over the input's values, some rows of `width` at a time.
+using ValueSink = llvm::function_ref<void(llvm::ArrayRef<float> rows)>;
+llvm::Error observeInput(const ImportedModel &model, const LinearInput &input,
+                         llvm::ArrayRef<std::vector<int32_t>> windows,
+                         const ObserveOptions &options, ValueSink sink);
+
 llvm::Expected<InputMoments> observeInputs(const ImportedModel &model,
                                            llvm::ArrayRef<std::vector<int32_t>> windows,
                                            const ObserveOptions &options = {});

@@ -29,7 +29,7 @@ enum class Objective : uint8_t { Quality, Speed, Balanced };
 std::string_view name(Objective objective);
 std::optional<Objective> parseObjective(std::string_view name);
 
-// How inputs and outputs of linear layers are rounded (docs/decisions/0010): as each row needs at
+// How inputs and outputs of linear layers are rounded (docs/decisions/0011): as each row needs at
 // run time, or to codes of scales that are fixed in the plan.
 enum class Activations : uint8_t { Dynamic, Static };
 std::string_view name(Activations activations);

@@ -1,4 +1,4 @@
-// Static activations of one linear layer (docs/decisions/0010): its input and its output are
+// Static activations of one linear layer (docs/decisions/0011): its input and its output are
 // rounded to the codes −128 … 127 of these scales.
 #pragma once
 

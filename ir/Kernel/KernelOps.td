@@ -40,7 +40,7 @@ def Kernel_QuantizeRowsOp : Kernel_ComputeOp<"quantize_rows"> {
   let description = [{
     `x` M×K → `codes` M×Kpad, `scales` M×G (f32), `sums` M×G (i32 sum of codes), where G = 1 for `group` 0 (whole row), else Kpad / group.
     scale = absmax / 127, code = round_half_even(x / scale) in −127…127; scale 0 and codes 0 for a zero group. Padding codes are 0. Task: one row.
-    With `scale` (static activations, docs/decisions/0010): every group has scale[0] > 0, and code = clamp(round_half_even(x / scale[0]), −128, 127).
+    With `scale` (static activations, docs/decisions/0011): every group has scale[0] > 0, and code = clamp(round_half_even(x / scale[0]), −128, 127).
   }];
   let arguments = (ins Kernel_F32Buffer:$x, Optional<Kernel_F32Vector>:$scale, Kernel_I8Buffer:$codes, Kernel_F32Buffer:$scales, Kernel_I32Buffer:$sums, Index:$rows, I64Attr:$group);
   let results = (outs Variadic<AnyRankedTensor>:$results);

@@ -104,7 +104,7 @@ public:
   // Tensors that a quantized checkpoint holds on the grid of a format (docs/decisions/0009): that
   // format keeps them as they are.
   std::map<std::string, WeightFormat> nativeFormats;
-  // Tensors whose inputs the model itself rounds to int8 (docs/decisions/0010): integer kernels
+  // Tensors whose inputs the model itself rounds to int8 (docs/decisions/0011): integer kernels
   // then take these codes and round nothing more.
   std::set<std::string> staticInputs;
   std::map<std::string, TensorQuality> tensors;

@@ -76,7 +76,7 @@ KernelCase quantizeCase(int64_t group) {
 
 constexpr const char *scaleType = "memref<1xf32>";
 
-// Static activations (docs/decisions/0010): a given scale, codes down to −128, rounded outputs.
+// Static activations (docs/decisions/0011): a given scale, codes down to −128, rounded outputs.
 KernelCase quantizeStaticCase(int64_t group) {
   constexpr int64_t rows = 3, k = 197;
   constexpr float scale = 0.02f;

@@ -83,7 +83,7 @@ protected:
     if (llvm::Error error = kernel.run(buffers, integers))
       ADD_FAILURE() << toString(std::move(error));
   }
-  // Static: codes −128 among them, and outputs rounded to the codes of a scale (0010).
+  // Static: codes −128 among them, and outputs rounded to the codes of a scale (0011).
   enum class Values { Random, Extreme, Static };
   void checkInteger(Shape shape, Values which);
   void checkFloat(Shape shape, Values which);

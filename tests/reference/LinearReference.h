@@ -20,7 +20,7 @@ struct QuantizedRows {
 QuantizedRows quantizeRows(const std::vector<float> &x, int64_t rows, int64_t columns,
                            int64_t group);
 
-// With one scale for everything: codes −128 … 127 (docs/decisions/0010).
+// With one scale for everything: codes −128 … 127 (docs/decisions/0011).
 QuantizedRows quantizeRowsStatic(const std::vector<float> &x, int64_t rows, int64_t columns,
                                  int64_t group, float scale);
 // The code of a value, and its value again.
