@@ -87,8 +87,9 @@ ExitCode runExport(const CommandContext &context) {
                            std::string(name(plan->localK)) + ", global " +
                            std::string(name(plan->globalK)) + ")");
   if (!plan->activationScales.empty() || !statedActivationScales(*model).empty())
-    printNote(context, "a GGUF file holds no static activations, which this model was made for: "
-                       "expect a clear loss in llama.cpp");
+    printNote(context,
+              "the exported file holds no static activations, which this model was made for: "
+              "expect a clear loss");
   if (options.json)
     printJson(summaryJson(options.exportFormat, *plan, path, *summary));
   else if (!options.quiet)
