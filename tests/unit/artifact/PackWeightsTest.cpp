@@ -227,7 +227,7 @@ TEST(PackWeights, VectorsAndRowTables) {
 
 TEST(PackWeights, ThreadsChangeNoByteAndNoSum) {
   MemoryCheckpoint checkpoint;
-  checkpoint.reserve(10);
+  checkpoint.reserve(weightFormats().size() + 1);
   TemporaryFolder folder;
   std::vector<PackItem> items;
   uint64_t end = 0;
