@@ -137,6 +137,11 @@ private:
       set(weights.mutable_stream_bytes(), format.stream);
       set(weights.mutable_cached_bytes(), format.cached);
       set(weights.mutable_matmul_operations(), format.matmul);
+      for (const ReadFigure &figure : format.sets) {
+        profile::Calibration::Set &small = *weights.add_sets();
+        small.set_working_set_bytes(double(figure.workingSetBytes));
+        set(small.mutable_bytes(), figure.rate);
+      }
     }
     for (const KvFigures &format : result.caches) {
       profile::Calibration::Cache &cache = *calibration.add_caches();
@@ -177,12 +182,19 @@ void printSummary(const CalibrationResult &result, llvm::raw_ostream &out) {
     out << llvm::format("read %5.0f MiB, %2d threads %8.1f GB/s  %3.0f\n",
                         double(read.workingSetBytes) / (1 << 20), read.threads,
                         read.rate.median / 1e9, 100 * read.rate.spread);
-  out << "weights    from memory GB/s   from cache GB/s     chunk GOP/s\n";
-  for (const FormatFigures &f : result.weights)
-    out << llvm::format("  %-7s %12.1f %3.0f %14.1f %3.0f %11.0f %3.0f\n",
+  out << "weights    from memory GB/s   from cache GB/s     chunk GOP/s   sets of";
+  for (const ReadFigure &set : result.weights.front().sets)
+    out << " " << (set.workingSetBytes >> 20);
+  out << " MiB GB/s\n";
+  for (const FormatFigures &f : result.weights) {
+    out << llvm::format("  %-7s %12.1f %3.0f %14.1f %3.0f %11.0f %3.0f  ",
                         std::string(name(f.format)).c_str(), f.stream.median / 1e9,
                         100 * f.stream.spread, f.cached.median / 1e9, 100 * f.cached.spread,
                         f.matmul.median / 1e9, 100 * f.matmul.spread);
+    for (const ReadFigure &set : f.sets)
+      out << llvm::format(" %5.1f", set.rate.median / 1e9);
+    out << "\n";
+  }
   out << "attention  from memory GB/s   chunk GOP/s\n";
   for (const KvFigures &f : result.caches)
     out << llvm::format("  %-7s %12.1f %3.0f %10.0f %3.0f\n", std::string(name(f.format)).c_str(),

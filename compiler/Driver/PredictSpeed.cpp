@@ -39,6 +39,11 @@ static DecodeWork decodeWork(const Plan &plan, const ModelShape &model,
   return work;
 }
 
+double decodeWorkingSetOf(const Plan &plan, const ModelShape &model, int64_t positions) {
+  std::vector<WeightFormat> formats = formatsOf(plan);
+  return workingSetBytes(model, decodeWork(plan, model, formats, positions, 0));
+}
+
 static PrefillWork prefillWork(const Plan &plan, const ModelShape &model,
                                const std::vector<WeightFormat> &formats, int64_t promptTokens,
                                double coldShare) {

@@ -28,6 +28,9 @@ std::vector<PassBlock> prefillBlocksOf(const Plan &plan, const ModelShape &model
 int64_t predictedPositions(const Plan &plan);
 int64_t predictedPrompt(const Plan &plan);
 
+// Bytes that such a token reads.
+double decodeWorkingSetOf(const Plan &plan, const ModelShape &model, int64_t positions);
+
 // Fills in the speeds of `plan.predicted`, at half of the context, with a prompt of 512 tokens or
 // half of the context.
 void predictSpeed(Plan &plan, const ModelShape &model, const MachineModel &machine);

@@ -128,10 +128,21 @@ private:
     return llvm::Error::success();
   }
 
+  llvm::Error add(llvm::Expected<std::vector<Probe>> some, std::vector<size_t> &into) {
+    if (!some)
+      return some.takeError();
+    for (Probe &probe : *some) {
+      into.push_back(probes.size());
+      probes.push_back(std::move(probe));
+    }
+    return llvm::Error::success();
+  }
+
   llvm::Error prepare() {
     if (llvm::Error error = fillRegions())
       return error;
     kernels = std::make_unique<KernelProbes>(team, *region, *caches, result.variant);
+    plainRead = kernels->read(threads);
     double total = double(weightFormats().size()) + 4, done = 0;
     for (const WeightFormatInfo &format : weightFormats()) {
       if (llvm::Error error = checkCancelled())
@@ -167,15 +178,25 @@ private:
     for (int t = 1; t < threads; t *= 2)
       addRead(t);
     addRead(threads);
-    // Small sets through a kernel, in pieces as small models have them: what caches give depends on
-    // how the threads share the work.
-    for (int64_t bytes = 2 << 20; bytes <= 512 << 20; bytes *= 4)
+    return addSets();
+  }
+
+  // Small sets through kernels, in pieces as small models have them: what caches give depends on
+  // how the threads share the work, and on the kernel. Large ones through one kernel.
+  llvm::Error addSets() {
+    for (const WeightFormatInfo &format : weightFormats()) {
+      if (llvm::Error error = checkCancelled())
+        return error;
+      if (llvm::Error error = add(kernels->matvecSets(format.format, smallSets), setProbes))
+        return error;
+    }
+    std::vector<int64_t> sizes;
+    for (int64_t bytes : {int64_t(32) << 20, int64_t(128) << 20, int64_t(512) << 20})
       if (bytes < region->size()) {
+        sizes.push_back(bytes);
         result.reads.push_back({threads, bytes, {}});
-        if (llvm::Error error = add(kernels->matvecSet(WeightFormat::W8, bytes), readProbes))
-          return error;
       }
-    return llvm::Error::success();
+    return add(kernels->matvecSets(WeightFormat::W8, sizes, probeInputs), largeSetProbes);
   }
 
   llvm::Error sample() {
@@ -203,13 +224,23 @@ private:
     for (int attempt = 0; attempt < 4; ++attempt) {
       team.run(threads, threads, [](int64_t, int64_t) {});
       long before = preemptions();
-      double rate = probe.amount / probe.seconds();
+      double rate = rateOf(probe);
       if (preemptions() == before) {
         probe.rates.push_back(rate);
         return;
       }
       probe.disturbed.push_back(rate);
     }
+  }
+
+  double rateOf(Probe &probe) {
+    if (!probe.isShareOfRead && probe.readBytes == 0)
+      return probe.amount / probe.seconds();
+    double before = plainRead.seconds(), seconds = probe.seconds(), after = plainRead.seconds();
+    double secondsPerByte = (before + after) / 2 / plainRead.amount;
+    if (probe.isShareOfRead)
+      return probe.amount / seconds * secondsPerByte;
+    return probe.amount / std::max(seconds / 2, seconds - probe.readBytes * secondsPerByte);
   }
 
   llvm::Error storage() {
@@ -247,26 +278,38 @@ private:
             std::min(a.samples, b.samples)};
   }
 
+  // Of a probe that reads memory, from its share of plain reads.
+  MeasuredFigure streamFigure(size_t probe, double readBytesPerSecond) const {
+    MeasuredFigure share = figure(probe);
+    share.median *= readBytesPerSecond;
+    return share;
+  }
+
   void collect() {
-    double fromMemory = 0,
-           kernelFromMemory = figure(weightProbes[3 * size_t(WeightFormat::W8)]).median;
-    for (size_t i = 0; i < readProbes.size(); ++i) {
-      ReadFigure &read = result.reads[i];
-      read.rate = figure(readProbes[i]);
-      if (read.workingSetBytes == region->size())
-        fromMemory = read.rate.median; // all threads come last
-      else if (kernelFromMemory > 0)
-        read.rate.median *= fromMemory / kernelFromMemory; // as if it were read plainly
-    }
-    for (size_t i = 0; i < weightFormats().size(); ++i)
-      result.weights.push_back({weightFormats()[i].format, figure(weightProbes[3 * i]),
-                                figure(weightProbes[3 * i + 1]), figure(weightProbes[3 * i + 2])});
-    for (size_t i = 0; i < std::size(kvFormats); ++i)
-      result.caches.push_back({kvFormats[i],
-                               mean(figure(kvProbes[4 * i]), figure(kvProbes[4 * i + 2])),
-                               mean(figure(kvProbes[4 * i + 1]), figure(kvProbes[4 * i + 3]))});
+    for (size_t i = 0; i < readProbes.size(); ++i)
+      result.reads[i].rate = figure(readProbes[i]);
+    double read = result.reads[readProbes.size() - 1].rate.median; // all threads come last
     result.vector = inverse(otherProbes[0]);
     result.launch = inverse(otherProbes[1]);
+    for (size_t i = 0; i < weightFormats().size(); ++i) {
+      WeightFormat format = weightFormats()[i].format;
+      result.weights.push_back({format, streamFigure(weightProbes[3 * i], read),
+                                figure(weightProbes[3 * i + 1]), figure(weightProbes[3 * i + 2]),
+                                setsOf(format, i)});
+    }
+    // As if large sets were read plainly.
+    double share = figure(weightProbes[3 * size_t(WeightFormat::W8)]).median;
+    for (size_t i = 0; i < largeSetProbes.size(); ++i) {
+      ReadFigure &set = result.reads[readProbes.size() + i];
+      set.rate = figure(largeSetProbes[i]);
+      if (share > 0)
+        set.rate.median /= share;
+    }
+    for (size_t i = 0; i < std::size(kvFormats); ++i)
+      result.caches.push_back(
+          {kvFormats[i],
+           mean(streamFigure(kvProbes[4 * i], read), streamFigure(kvProbes[4 * i + 2], read)),
+           mean(figure(kvProbes[4 * i + 1]), figure(kvProbes[4 * i + 3]))});
     // Half of the formats decide: single figures may be disturbed.
     std::vector<double> spreads;
     for (const FormatFigures &format : result.weights)
@@ -280,6 +323,20 @@ private:
           llvm::formatv("other programs took {0:f0} % of the processors", 100 * result.load));
   }
 
+  // The cost model counts launches apart.
+  std::vector<ReadFigure> setsOf(WeightFormat format, size_t index) const {
+    std::vector<ReadFigure> sets;
+    double piece = double(KernelProbes::setPieceBytes(format));
+    for (size_t i = 0; i < std::size(smallSets); ++i) {
+      ReadFigure set = {threads, smallSets[i], figure(setProbes[index * std::size(smallSets) + i])};
+      if (double seconds = piece / set.rate.median; set.rate.known())
+        set.rate.median = piece / std::max(seconds / 10, seconds - result.launch.median);
+      sets.push_back(set);
+    }
+    return sets;
+  }
+
+  static constexpr int64_t smallSets[] = {2 << 20, 8 << 20, 32 << 20};
   static constexpr KvFormat kvFormats[] = {KvFormat::F32, KvFormat::F16, KvFormat::Kv8,
                                            KvFormat::Kv4};
   const CalibrationOptions &options;
@@ -288,7 +345,8 @@ private:
   std::unique_ptr<ProbeRegion> region, caches;
   std::unique_ptr<KernelProbes> kernels;
   std::vector<Probe> probes;
-  std::vector<size_t> weightProbes, kvProbes, otherProbes, readProbes;
+  Probe plainRead;
+  std::vector<size_t> weightProbes, kvProbes, otherProbes, readProbes, setProbes, largeSetProbes;
   CalibrationResult result;
 };
 

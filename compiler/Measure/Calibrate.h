@@ -1,8 +1,9 @@
 // Measures this machine: the constants that the cost model uses, never the speed of a model. All
 // kernels are the generated ones. Everything is sampled in turns until the time is up, so that what
 // disturbs the machine disturbs all figures alike; a figure is the median of its samples, and its
-// spread is the distance of the quartiles over the median. Bytes and operations per second,
-// seconds.
+// spread is the distance of the quartiles over the median. What reads from memory is measured as a
+// share of plain reads right before and after it, since memory shared with others changes within
+// milliseconds. Bytes and operations per second, seconds.
 #pragma once
 
 #include "ir/Format/Format.h"
@@ -26,21 +27,22 @@ struct MeasuredFigure {
 };
 MeasuredFigure figureOf(std::vector<double> samples);
 
+struct ReadFigure {
+  int threads = 0;
+  int64_t workingSetBytes = 0;
+  MeasuredFigure rate;
+};
 struct FormatFigures {
   WeightFormat format = WeightFormat::F32;
-  MeasuredFigure stream; // matrix times vector, weights from memory: bytes per second
-  MeasuredFigure cached; // the same, weights in cache
-  MeasuredFigure matmul; // matrix times a chunk: operations per second
+  MeasuredFigure stream;        // matrix times vector, weights from memory: bytes per second
+  MeasuredFigure cached;        // the same, weights in cache
+  MeasuredFigure matmul;        // matrix times a chunk: operations per second
+  std::vector<ReadFigure> sets; // matrix times vector over small sets, launches taken off
 };
 struct KvFigures {
   KvFormat format = KvFormat::F32;
   MeasuredFigure stream;    // attention of one token, caches from memory: bytes per second
   MeasuredFigure attention; // of a chunk, caches in cache: operations per second
-};
-struct ReadFigure {
-  int threads = 0;
-  int64_t workingSetBytes = 0;
-  MeasuredFigure rate;
 };
 
 struct CalibrationResult {

@@ -90,11 +90,25 @@ llvm::Expected<Probe> KernelProbes::matvec(WeightFormat format, bool cached) {
   int64_t panels = std::max<int64_t>(1, (512 << 10) / panel) * team.size();
   if (cached)
     return product(format, 1, panels * panelRows, probeInputs, true);
-  // Up and down in turns, as layers have them.
-  llvm::Expected<Probe> up = product(format, 1, probeOutputs, probeInputs, false);
+  llvm::Expected<Probe> both = upAndDown(format, 1);
+  if (both)
+    both->isShareOfRead = true;
+  return both;
+}
+
+llvm::Expected<Probe> KernelProbes::matmul(WeightFormat format) {
+  llvm::Expected<Probe> both = upAndDown(format, probeChunk);
+  if (both)
+    both->readBytes = double(packedBytes(format, probeOutputs, probeInputs) +
+                             packedBytes(format, probeInputs, probeOutputs));
+  return both;
+}
+
+llvm::Expected<Probe> KernelProbes::upAndDown(WeightFormat format, int64_t rows) {
+  llvm::Expected<Probe> up = product(format, rows, probeOutputs, probeInputs, false);
   if (!up)
     return up;
-  llvm::Expected<Probe> down = product(format, 1, probeInputs, probeOutputs, false);
+  llvm::Expected<Probe> down = product(format, rows, probeInputs, probeOutputs, false);
   if (!down)
     return down;
   Probe both;
@@ -102,10 +116,6 @@ llvm::Expected<Probe> KernelProbes::matvec(WeightFormat format, bool cached) {
   both.amount = up->amount + down->amount;
   both.seconds = [first = up->seconds, second = down->seconds] { return first() + second(); };
   return both;
-}
-
-llvm::Expected<Probe> KernelProbes::matmul(WeightFormat format) {
-  return product(format, probeChunk, 512 * team.size(), probeInputs, true);
 }
 
 llvm::Expected<Probe> KernelProbes::attention(KvFormat format, int64_t headDim, int64_t rowCount,
@@ -133,6 +143,7 @@ llvm::Expected<Probe> KernelProbes::attention(KvFormat format, int64_t headDim, 
                                     address(scratch(rowBytes)), rowCount, positions - 1};
   Probe probe;
   probe.name = name;
+  probe.isShareOfRead = !cached;
   double seen = double(rowCount) * (double(positions) + double(rowCount - 1) / 2);
   probe.amount = cached ? 4.0 * heads * double(headDim) * seen
                         : double(layout.bytes) * double(positions) / double(capacity);
@@ -222,28 +233,38 @@ Probe KernelProbes::read(int threads) {
   return probe;
 }
 
-llvm::Expected<Probe> KernelProbes::matvecSet(WeightFormat format, int64_t workingSetBytes) {
-  constexpr int64_t outputs = 512;
-  int64_t piece = (packedBytes(format, outputs, probeInputs) + 4095) / 4096 * 4096;
-  int64_t pieces = std::max<int64_t>(1, workingSetBytes / piece);
-  llvm::Expected<Probe> one = product(format, 1, outputs, probeInputs, false);
+int64_t KernelProbes::setPieceBytes(WeightFormat format, int64_t inputs) {
+  return (packedBytes(format, setOutputs, inputs) + 4095) / 4096 * 4096;
+}
+
+llvm::Expected<std::vector<Probe>> KernelProbes::matvecSets(WeightFormat format,
+                                                            llvm::ArrayRef<int64_t> workingSetBytes,
+                                                            int64_t inputs) {
+  llvm::Expected<Probe> one = product(format, 1, setOutputs, inputs, false);
   if (!one)
-    return one;
-  Probe probe;
-  probe.name = one->name;
-  probe.amount = one->amount * double(pieces);
-  probe.seconds = [this, pieces, next = one->seconds] {
-    // Once unmeasured, so that what can stay in caches is there.
-    double seconds = 0;
-    for (int pass = 0; pass < 2; ++pass) {
-      region.rewind();
-      seconds = 0;
-      for (int64_t i = 0; i < pieces; ++i)
-        seconds += next();
-    }
-    return seconds;
-  };
-  return probe;
+    return one.takeError();
+  std::vector<Probe> probes;
+  for (int64_t bytes : workingSetBytes) {
+    int64_t pieces = std::max<int64_t>(1, bytes / setPieceBytes(format, inputs));
+    Probe probe;
+    probe.name = one->name;
+    probe.amount = one->amount * double(pieces);
+    probe.seconds = [this, pieces, bytes, next = one->seconds] {
+      // Unmeasured first, so that what can stay in caches is there: last-level caches keep what was
+      // met more than once.
+      int passes = bytes > (64 << 20) ? 2 : 5;
+      double seconds = 0;
+      for (int pass = 0; pass < passes; ++pass) {
+        region.rewind();
+        seconds = 0;
+        for (int64_t i = 0; i < pieces; ++i)
+          seconds += next();
+      }
+      return seconds;
+    };
+    probes.push_back(std::move(probe));
+  }
+  return probes;
 }
 
 Probe KernelProbes::launch() {
@@ -254,7 +275,7 @@ Probe KernelProbes::launch() {
   probe.seconds = [this] {
     double seconds = 0;
     for (int i = 0; i < repeats; ++i)
-      seconds += team.run(2 * team.size(), team.size(), [](int64_t, int64_t) {});
+      seconds += team.run(32 * team.size(), team.size(), [](int64_t, int64_t) {});
     return seconds;
   };
   return probe;

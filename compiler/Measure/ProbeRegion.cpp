@@ -2,6 +2,11 @@
 
 #include "compiler/Measure/TemporaryFile.h"
 
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/LineIterator.h"
+#include "llvm/Support/MemoryBuffer.h"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -28,6 +33,7 @@ llvm::Expected<std::unique_ptr<ProbeRegion>> ProbeRegion::anonymous(int64_t byte
   if (memory == MAP_FAILED)
     return llvm::createStringError("no memory for a region of " + llvm::Twine(bytes) + " bytes");
   std::unique_ptr<ProbeRegion> region(new ProbeRegion(memory, bytes));
+  madvise(memory, size_t(bytes), MADV_HUGEPAGE); // as Buffer::commit of the runtime does
   uint64_t state = 1;
   for (int64_t at = 0; at < bytes; at += blockBytes) {
     fillWithNumbers(region->memory + at, std::min(blockBytes, bytes - at), state);
@@ -102,15 +108,36 @@ ProbeRegion::mapped(int64_t bytes, llvm::StringRef folder, Step step) {
   return map(file.descriptor, 0, bytes, step);
 }
 
-llvm::Expected<std::unique_ptr<ProbeRegion>> ProbeRegion::of(llvm::StringRef path, int64_t offset,
-                                                             int64_t bytes) {
-  OpenFile file(path, O_RDONLY);
-  if (file.descriptor < 0)
-    return llvm::createStringError("'" + path + "' cannot be opened: " + strerror(errno));
-  return map(file.descriptor, offset, bytes, [](int64_t) { return llvm::Error::success(); });
+// proc(5): "address-address perms offset dev inode pathname".
+llvm::Expected<std::unique_ptr<ProbeRegion>> ProbeRegion::existing(llvm::StringRef path,
+                                                                   int64_t offset, int64_t bytes) {
+  int64_t first = (offset + 4095) / 4096 * 4096, end = (offset + bytes) / 4096 * 4096;
+  llvm::SmallString<128> real;
+  if (std::error_code error = llvm::sys::fs::real_path(path, real))
+    return llvm::createStringError("'" + path + "' cannot be opened: " + error.message());
+  auto maps = llvm::MemoryBuffer::getFileAsStream("/proc/self/maps");
+  if (!maps)
+    return llvm::createStringError("/proc/self/maps cannot be read: " + maps.getError().message());
+  for (llvm::line_iterator line(**maps); !line.is_at_end(); ++line) {
+    uint64_t low = 0, high = 0, fileOffset = 0;
+    auto [addresses, rest] = line->split(' ');
+    auto [from, to] = addresses.split('-');
+    if (!line->ends_with((" " + real).str()) || from.getAsInteger(16, low) ||
+        to.getAsInteger(16, high) ||
+        rest.split(' ').second.split(' ').first.getAsInteger(16, fileOffset))
+      continue;
+    if (int64_t(fileOffset) <= first && first < end && end <= int64_t(fileOffset + high - low))
+      return std::unique_ptr<ProbeRegion>(new ProbeRegion(
+          reinterpret_cast<void *>(low + uint64_t(first) - fileOffset), end - first, false));
+  }
+  return llvm::createStringError("this process has not mapped bytes " + llvm::Twine(first) +
+                                 " to " + llvm::Twine(end) + " of '" + path + "'");
 }
 
-ProbeRegion::~ProbeRegion() { munmap(memory, size_t(bytes)); }
+ProbeRegion::~ProbeRegion() {
+  if (isOwner)
+    munmap(memory, size_t(bytes));
+}
 
 const uint8_t *ProbeRegion::next(int64_t pieceBytes) {
   int64_t rounded = (pieceBytes + 4095) / 4096 * 4096;

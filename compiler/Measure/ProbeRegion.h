@@ -25,9 +25,10 @@ public:
   // again, as a stored artifact is.
   static llvm::Expected<std::unique_ptr<ProbeRegion>> mapped(int64_t bytes, llvm::StringRef folder,
                                                              Step step);
-  // Part of a file that exists, mapped and read in the same way; `offset` is a multiple of 4096.
-  static llvm::Expected<std::unique_ptr<ProbeRegion>> of(llvm::StringRef path, int64_t offset,
-                                                         int64_t bytes);
+  // Whole pages of [offset, offset + bytes) of a file, where this process has mapped them already:
+  // the same pages, large or small, that it computes with. Ends with the mapping.
+  static llvm::Expected<std::unique_ptr<ProbeRegion>> existing(llvm::StringRef path, int64_t offset,
+                                                               int64_t bytes);
   ~ProbeRegion();
   ProbeRegion(const ProbeRegion &) = delete;
   ProbeRegion &operator=(const ProbeRegion &) = delete;
@@ -40,8 +41,10 @@ public:
 private:
   static llvm::Expected<std::unique_ptr<ProbeRegion>> map(int file, int64_t offset, int64_t bytes,
                                                           Step step);
-  ProbeRegion(void *memory, int64_t bytes) : memory(static_cast<uint8_t *>(memory)), bytes(bytes) {}
+  ProbeRegion(void *memory, int64_t bytes, bool isOwner = true)
+      : memory(static_cast<uint8_t *>(memory)), isOwner(isOwner), bytes(bytes) {}
   uint8_t *memory;
+  const bool isOwner;
   int64_t bytes, position = 0;
 };
 

@@ -17,6 +17,8 @@ bool readMessage(llvm::StringRef text, profile::DeviceProfile &message) {
   return parser.ParseFromString(text.str(), &message) && message.has_calibration();
 }
 
+bool bySize(const BandwidthPoint &a, const BandwidthPoint &b) { return a.bytes < b.bytes; }
+
 // Rows of storage-resident tables are read page by page.
 constexpr double rowPages = 2;
 
@@ -43,6 +45,14 @@ llvm::Error checkCalibration(llvm::StringRef text) {
          {&weights.stream_bytes(), &weights.cached_bytes(), &weights.matmul_operations()})
       if (llvm::Error error = check(*figure, "rate of " + weights.format()))
         return error;
+    for (const auto &set : weights.sets()) {
+      if (llvm::Error error = check(set.bytes(), "rate of " + weights.format() + " from caches"))
+        return error;
+      if (!(set.working_set_bytes() > 0) || set.working_set_bytes() > 1e18)
+        return llvm::createStringError("the calibration's working set of " + weights.format() +
+                                       " is " + std::to_string(set.working_set_bytes()) +
+                                       ", expected a positive number of bytes");
+    }
   }
   for (const auto &cache : calibration.caches()) {
     if (!parseKvFormat(cache.format()))
@@ -84,6 +94,9 @@ void applyCalibration(llvm::StringRef text, MachineModel &machine) {
     rates.streamBytesPerSecond = weights.stream_bytes().median();
     rates.cachedBytesPerSecond = weights.cached_bytes().median();
     rates.matmulOperationsPerSecond = weights.matmul_operations().median();
+    for (const auto &set : weights.sets())
+      rates.sets.push_back({set.working_set_bytes(), set.bytes().median()});
+    std::sort(rates.sets.begin(), rates.sets.end(), bySize);
     spreads.push_back(weights.stream_bytes().spread());
   }
   for (const auto &cache : calibration.caches()) {
@@ -95,8 +108,7 @@ void applyCalibration(llvm::StringRef text, MachineModel &machine) {
   for (const auto &read : calibration.reads())
     if (read.threads() == calibration.threads())
       machine.readCurve.push_back({read.working_set_bytes(), read.bytes().median()});
-  std::sort(machine.readCurve.begin(), machine.readCurve.end(),
-            [](const BandwidthPoint &a, const BandwidthPoint &b) { return a.bytes < b.bytes; });
+  std::sort(machine.readCurve.begin(), machine.readCurve.end(), bySize);
   if (!machine.readCurve.empty())
     machine.readBytesPerSecond = machine.readCurve.back().bytesPerSecond;
   machine.threads = calibration.threads();

@@ -40,23 +40,24 @@ static double arithmeticRate(const MachineModel &machine, WeightFormat format) {
   return 0;
 }
 
-// How much faster a working set is read than memory, because it stays in caches; 1 for 0, which is
-// more than they hold.
-static double cacheGain(const MachineModel &machine, double workingSet) {
-  if (workingSet <= 0 || machine.readBytesPerSecond <= 0)
-    return 1;
-  return std::max(1.0, readBandwidth(machine, workingSet) / machine.readBytesPerSecond);
-}
-
 static double streamRate(const MachineModel &machine, WeightFormat format, double workingSet) {
   return machine.readBytesPerSecond * bandwidthShare(machine, format) *
          cacheGain(machine, workingSet);
+}
+
+// Whether this format's own products were measured over sets of this size.
+static bool isInCaches(const MachineModel &machine, WeightFormat format, double workingSet) {
+  const std::vector<BandwidthPoint> &sets = machine.rates(format).sets;
+  return workingSet > 0 && !sets.empty() && workingSet <= sets.back().bytes;
 }
 
 double decodeSeconds(const MachineModel &machine, const TensorShape &tensor, WeightFormat format,
                      int64_t bytes, double workingSetBytes) {
   if (machine.readBytesPerSecond <= 0)
     return 0;
+  if (isInCaches(machine, format, workingSetBytes))
+    return double(bytes) * tensor.readFraction /
+           bandwidthAt(machine.rates(format).sets, workingSetBytes);
   double memory =
       double(bytes) * tensor.readFraction / streamRate(machine, format, workingSetBytes);
   double rate = arithmeticRate(machine, format), arithmetic = 0;
@@ -66,6 +67,8 @@ double decodeSeconds(const MachineModel &machine, const TensorShape &tensor, Wei
 }
 
 bool isArithmeticBound(const MachineModel &machine, WeightFormat format, double workingSetBytes) {
+  if (isInCaches(machine, format, workingSetBytes))
+    return true; // whether decoding or the cache decides was not told apart
   double rate = arithmeticRate(machine, format);
   return rate > 0 && rate * bytesPerWeight(format) < streamRate(machine, format, workingSetBytes);
 }
@@ -102,6 +105,13 @@ double kvReadSeconds(const MachineModel &machine, const ModelShape &model, const
     return 0;
   double seconds = 0;
   double rows = double(layer.global ? positions : std::min(positions, model.window));
+  double gain = cacheGain(machine, workingSetBytes);
+  if (!layer.ownsKv && workingSetBytes > 0) {
+    // What a sharing layer reads was read by the layer of its kind before it.
+    auto alike = [&](const LayerShape &other) { return other.global == layer.global; };
+    auto count = std::count_if(model.layers.begin(), model.layers.end(), alike);
+    gain = cacheGain(machine, workingSetBytes / double(std::max<int64_t>(count, 1)));
+  }
   bool derived = derivedKeys && layer.keyFromValue;
   for (bool key : {true, false}) {
     KvFormat format = key ? k : v;
@@ -110,8 +120,7 @@ double kvReadSeconds(const MachineModel &machine, const ModelShape &model, const
                         ? rows * 8 * double(rotaryTableColumns(layer.headDim, layer.rotatedPairs)) /
                               machine.readBytesPerSecond
                         : rows * rowBytes(layer, format) /
-                              (machine.readBytesPerSecond * bandwidthShare(machine, format) *
-                               cacheGain(machine, workingSetBytes));
+                              (machine.readBytesPerSecond * bandwidthShare(machine, format) * gain);
     // Half of the operations belong to K, half to V.
     double rate = machine.rates(format).attentionOperationsPerSecond, arithmetic = 0;
     if (rate > 0)

@@ -15,6 +15,8 @@ static MachineModel scaled(const MachineModel &machine, double bandwidth, double
     rates.streamBytesPerSecond *= bandwidth;
     rates.cachedBytesPerSecond *= arithmetic;
     rates.matmulOperationsPerSecond *= arithmetic;
+    for (BandwidthPoint &point : rates.sets) // in caches
+      point.bytesPerSecond *= arithmetic;
   }
   for (KvRates &rates : m.kvRates) {
     rates.streamBytesPerSecond *= bandwidth;
@@ -51,16 +53,15 @@ MachineModel sustained(const MachineModel &machine) {
   return m;
 }
 
-MachineModel atReadBandwidth(const MachineModel &machine, double bytesPerSecond) {
+MachineModel atReadBandwidth(const MachineModel &machine, double bytesPerSecond,
+                             double workingSetBytes) {
   if (machine.readBytesPerSecond <= 0)
     return machine;
-  return scaled(machine, bytesPerSecond / machine.readBytesPerSecond, 1);
+  double expected = machine.readBytesPerSecond * cacheGain(machine, workingSetBytes);
+  return scaled(machine, bytesPerSecond / expected, 1);
 }
 
-double readBandwidth(const MachineModel &machine, double workingSetBytes) {
-  const std::vector<BandwidthPoint> &curve = machine.readCurve;
-  if (curve.empty())
-    return machine.readBytesPerSecond;
+double bandwidthAt(const std::vector<BandwidthPoint> &curve, double workingSetBytes) {
   if (workingSetBytes <= curve.front().bytes)
     return curve.front().bytesPerSecond;
   for (size_t i = 1; i < curve.size(); ++i) {
@@ -71,6 +72,17 @@ double readBandwidth(const MachineModel &machine, double workingSetBytes) {
     return std::exp((1 - t) * std::log(a.bytesPerSecond) + t * std::log(b.bytesPerSecond));
   }
   return curve.back().bytesPerSecond;
+}
+
+double readBandwidth(const MachineModel &machine, double workingSetBytes) {
+  return machine.readCurve.empty() ? machine.readBytesPerSecond
+                                   : bandwidthAt(machine.readCurve, workingSetBytes);
+}
+
+double cacheGain(const MachineModel &machine, double workingSetBytes) {
+  if (workingSetBytes <= 0 || machine.readBytesPerSecond <= 0)
+    return 1;
+  return std::max(1.0, readBandwidth(machine, workingSetBytes) / machine.readBytesPerSecond);
 }
 
 double bandwidthShare(WeightFormat format) {

@@ -15,20 +15,21 @@
 
 namespace gcompile {
 
+// Read bandwidth of a working set that is read over and over.
+struct BandwidthPoint {
+  double bytes = 0, bytesPerSecond = 0;
+};
+
 // Rates of the generated kernels, measured on the machine.
 struct WeightRates {
-  double streamBytesPerSecond = 0;      // matrix times vector, weights from memory
-  double cachedBytesPerSecond = 0;      // the same with weights in cache: arithmetic alone
-  double matmulOperationsPerSecond = 0; // matrix times chunk (2 for a multiply and add)
+  double streamBytesPerSecond = 0;       // matrix times vector, weights from memory
+  double cachedBytesPerSecond = 0;       // the same with weights in cache: arithmetic alone
+  double matmulOperationsPerSecond = 0;  // matrix times chunk (2 for a multiply and add)
+  std::vector<BandwidthPoint> sets = {}; // matrix times vector over sets in caches, by rising bytes
 };
 struct KvRates {
   double streamBytesPerSecond = 0;         // one token's attention, caches from memory
   double attentionOperationsPerSecond = 0; // the same, caches in cache
-};
-
-// Read bandwidth of a working set that is read over and over.
-struct BandwidthPoint {
-  double bytes = 0, bytesPerSecond = 0;
 };
 
 struct Uncertainty {
@@ -74,13 +75,21 @@ MachineModel pessimistic(const MachineModel &machine);
 // With rates as they are after minutes at full load.
 MachineModel sustained(const MachineModel &machine);
 
-// The machine in an hour when memory gives so much: all rates of reading move with it, arithmetic
-// stays. Neighbours of a virtual machine move it threefold. An unknown bandwidth stays unknown.
-MachineModel atReadBandwidth(const MachineModel &machine, double bytesPerSecond);
+// The machine in an hour when a working set (0: memory) is read so fast: all rates of reading move
+// with it, arithmetic stays. Neighbours of a virtual machine move it threefold. An unknown
+// bandwidth stays unknown.
+MachineModel atReadBandwidth(const MachineModel &machine, double bytesPerSecond,
+                             double workingSetBytes = 0);
 
-// Read bandwidth of a working set: the curve, straight on logarithms between its points and flat
-// beyond them; without a curve that of memory.
+// Straight on logarithms between the points of a curve (not empty), flat beyond them.
+double bandwidthAt(const std::vector<BandwidthPoint> &curve, double workingSetBytes);
+
+// Read bandwidth of a working set: by the curve; without a curve that of memory.
 double readBandwidth(const MachineModel &machine, double workingSetBytes);
+
+// How much faster a working set is read than memory, because it stays in caches; 1 for 0, which is
+// more than they hold.
+double cacheGain(const MachineModel &machine, double workingSetBytes);
 
 // Share of the read bandwidth that a matrix-vector kernel, or attention, reaches: measured, else
 // what was measured elsewhere (kernels.md 7 and 1, an Emerald Rapids virtual machine).

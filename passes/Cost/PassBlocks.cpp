@@ -112,6 +112,7 @@ std::vector<PassBlock> prefillBlocks(const MachineModel &machine, const ModelSha
   if (!prefillTime(machine, model, work).known())
     return {};
   int64_t layers = model.prefillLayers();
+  double workingSet = prefillWorkingSet(model, work);
   Sums sums(model);
   sums.head = {};
   for (size_t i = 0; i < model.tensors.size(); ++i) {
@@ -120,7 +121,7 @@ std::vector<PassBlock> prefillBlocks(const MachineModel &machine, const ModelSha
         tensor.layer >= layers)
       continue; // the head and the last layers run with the last token, which is decoded
     Sum &sum = sums.at(tensor);
-    sum.seconds += prefillSeconds(machine, tensor, work.formats[i], work);
+    sum.seconds += prefillSeconds(machine, tensor, work.formats[i], work, workingSet);
     sum.launches += tensor.layer >= 0 ? 1 : 0;
   }
   for (int64_t l = 0; l < layers; ++l) {

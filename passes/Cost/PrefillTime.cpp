@@ -9,6 +9,10 @@ namespace gcompile {
 // (docs/performance.md: 38 to 99 of 118 Gflop/s).
 constexpr double attentionShare = 0.65;
 
+// A panel of weights comes from memory with the first tile of rows, and is in cache for the others:
+// reading overlaps with the first tile's operations only (KernelToLoops/MatmulInteger.cpp).
+constexpr double rowsOfTile = 4;
+
 static bool isTable(const TensorShape &tensor) {
   return tensor.role == "norm" || tensor.role == "per_layer_table";
 }
@@ -49,30 +53,42 @@ double chunksOf(const PrefillWork &work) {
 }
 
 namespace {
-// Time of the operations and of reading the weights; the longer one counts.
+// Time of the operations, and of reading the weights as far as it does not overlap with them.
 struct ProductTimes {
-  double operations = 0, memory = 0;
+  double operations = 0, reading = 0;
 };
 } // namespace
 
 // Requires a rate.
 static ProductTimes productTimes(const MachineModel &machine, const TensorShape &tensor,
-                                 WeightFormat format, const PrefillWork &work) {
+                                 WeightFormat format, const PrefillWork &work,
+                                 double workingSetBytes) {
   double chunks = chunksOf(work), rows = double(work.tokens) / chunks; // of a chunk, on average
   // Of experts, the share that the chunk's tokens use together.
   double touched = 1 - std::pow(1 - tensor.readFraction, rows);
-  return {2 * double(tensor.n) * double(tensor.k) * tensor.readFraction * double(work.tokens) /
-              matmulRate(machine, format),
-          chunks * double(packedBytes(format, tensor.n, tensor.k)) * touched /
-              (machine.readBytesPerSecond * bandwidthShare(machine, format))};
+  double operations = 2 * double(tensor.n) * double(tensor.k) * tensor.readFraction *
+                      double(work.tokens) / matmulRate(machine, format);
+  double memory = chunks * double(packedBytes(format, tensor.n, tensor.k)) * touched /
+                  (machine.readBytesPerSecond * bandwidthShare(machine, format) *
+                   cacheGain(machine, workingSetBytes));
+  return {operations, std::max(0.0, memory - operations * std::min(1.0, rowsOfTile / rows))};
+}
+
+double prefillWorkingSet(const ModelShape &model, const PrefillWork &work) {
+  double bytes = 0;
+  for (size_t i = 0; i < model.tensors.size(); ++i)
+    if (const TensorShape &tensor = model.tensors[i];
+        !isTable(tensor) && !isHead(tensor) && tensor.layer < model.prefillLayers())
+      bytes += double(packedBytes(work.formats[i], tensor.n, tensor.k));
+  return bytes;
 }
 
 double prefillSeconds(const MachineModel &machine, const TensorShape &tensor, WeightFormat format,
-                      const PrefillWork &work) {
+                      const PrefillWork &work, double workingSetBytes) {
   if (matmulRate(machine, format) <= 0 || machine.readBytesPerSecond <= 0)
     return 0;
-  ProductTimes times = productTimes(machine, tensor, format, work);
-  return std::max(times.operations, times.memory);
+  ProductTimes times = productTimes(machine, tensor, format, work, workingSetBytes);
+  return times.operations + times.reading;
 }
 
 double attentionSeconds(const MachineModel &machine, const ModelShape &model,
@@ -97,7 +113,7 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
     return estimate;
   double products = 0, reading = 0;
   int64_t layers = model.prefillLayers();
-  double chunks = chunksOf(work);
+  double chunks = chunksOf(work), workingSet = prefillWorkingSet(model, work);
   for (size_t i = 0; i < model.tensors.size(); ++i) {
     const TensorShape &tensor = model.tensors[i];
     WeightFormat format = work.formats[i];
@@ -107,9 +123,9 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
       continue; // with the last token, which is decoded
     if (matmulRate(machine, format) <= 0)
       return {};
-    ProductTimes times = productTimes(machine, tensor, format, work);
-    (times.operations >= times.memory ? products : reading) +=
-        std::max(times.operations, times.memory);
+    ProductTimes times = productTimes(machine, tensor, format, work, workingSet);
+    products += times.operations;
+    reading += times.reading;
   }
   estimate.add("products", products, limitOperations);
   estimate.add("weights", reading, limitMemory);

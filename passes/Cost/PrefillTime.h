@@ -29,10 +29,13 @@ TimeEstimate prefillTime(const MachineModel &machine, const ModelShape &model,
 double productOperations(const ModelShape &model, int64_t layers);
 double attentionOperations(const ModelShape &model, int64_t layers, bool global, int64_t tokens);
 
+// Bytes of weights that a chunk reads.
+double prefillWorkingSet(const ModelShape &model, const PrefillWork &work);
+
 // The whole prompt in one tensor (0: the arithmetic rate of its format is not known) and in the
-// attention of one layer.
+// attention of one layer. `workingSetBytes`: that of the chunk; 0: more than caches hold.
 double prefillSeconds(const MachineModel &machine, const TensorShape &tensor, WeightFormat format,
-                      const PrefillWork &work);
+                      const PrefillWork &work, double workingSetBytes = 0);
 double attentionSeconds(const MachineModel &machine, const ModelShape &model,
                         const LayerShape &layer, const PrefillWork &work);
 // Chunks that a prompt goes through in.

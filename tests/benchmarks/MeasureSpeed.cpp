@@ -1,8 +1,9 @@
 // measure_speed ARTIFACT OFFSET BYTES PROMPT COUNT ROUNDS: what tests/benchmarks/prediction.py
 // holds predictions against. A prompt of PROMPT tokens in chunks of 128, ROUNDS times, then COUNT
-// tokens one by one, each between two plain reads of 64 MiB of the artifact's weights (OFFSET,
-// BYTES: where they lie), so that a token is judged by what memory gave at that moment. JSON:
-// seconds of every chunk and token, and whether the system took a processor away meanwhile.
+// tokens one by one, each between two plain reads of 64 MiB of the weights as the model has mapped
+// them (OFFSET, BYTES: where they lie in the artifact), so that a token is judged by what memory
+// gave at that moment. JSON: seconds of every chunk and token, and whether the system took a
+// processor away meanwhile.
 #include "compiler/Measure/KernelProbes.h"
 #include "compiler/Measure/ModelRunner.h"
 
@@ -58,7 +59,7 @@ int main(int argc, char **argv) {
     }
   auto [offset, bytes, prompt, count, rounds] = numbers;
   auto model = exitOnError(ModelRunner::open(argv[1]));
-  auto weights = exitOnError(ProbeRegion::of(argv[1], offset, bytes));
+  auto weights = exitOnError(ProbeRegion::existing(argv[1], offset, bytes));
   gc_session *session = model->session();
   auto check = [&](gc_status status) {
     if (status != GC_OK)

@@ -49,8 +49,9 @@ int main(int argc, char **argv) {
       llvm::errs() << "predict_speed: READ is a rate in bytes a second\n";
       return 2;
     }
-    decodeAt.push_back(
-        decodeTimeOf(plan, model, atReadBandwidth(machine, read), depth, 0).seconds());
+    // Of the model's own weights: what part of them caches keep is in it.
+    MachineModel now = atReadBandwidth(machine, read, decodeWorkingSetOf(plan, model, depth));
+    decodeAt.push_back(decodeTimeOf(plan, model, now, depth, 0).seconds());
   }
   llvm::outs()
       << llvm::json::Value(llvm::json::Object{

@@ -3,6 +3,7 @@
 #include "passes/Cost/CostModel.h"
 #include "tests/unit/cost/TestShapes.h"
 
+#include <cmath>
 #include <gtest/gtest.h>
 
 using namespace gcompile;
@@ -90,6 +91,24 @@ TEST(DecodeTime, MeasuredRatesReplaceGeneralOnes) {
   EXPECT_NEAR(readBandwidth(machine, 31.6228e6), 20e9, 1e6);
   EXPECT_EQ(readBandwidth(machine, 1), 40e9);
   EXPECT_EQ(readBandwidth(machine, 1e12), 10e9);
+}
+
+TEST(DecodeTime, SetsInCachesHaveTheirOwnRates) {
+  MachineModel machine = machineOf(10e9);
+  machine.weightRates[size_t(WeightFormat::W4)] = {7e9, 60e9, 0, {{1e6, 50e9}, {4e6, 20e9}}};
+  machine.weightRates[size_t(WeightFormat::W2)] = {7e9, 60e9, 0, {}};
+  TensorShape tensor{"t", "down", 0, 4096, 4096};
+  auto rate = [&](WeightFormat format, double workingSet) {
+    int64_t bytes = packedBytes(format, 4096, 4096);
+    return double(bytes) / decodeSeconds(machine, tensor, format, bytes, workingSet);
+  };
+  EXPECT_NEAR(rate(WeightFormat::W4, 0.5e6), 50e9, 1);
+  EXPECT_NEAR(rate(WeightFormat::W4, 2e6), std::sqrt(50e9 * 20e9), 1);
+  EXPECT_NEAR(rate(WeightFormat::W4, 4e6), 20e9, 1);
+  // Not of this size, not known, and not measured for this format.
+  EXPECT_NEAR(rate(WeightFormat::W4, 5e6), 7e9, 1);
+  EXPECT_NEAR(rate(WeightFormat::W4, 0), 7e9, 1);
+  EXPECT_NEAR(rate(WeightFormat::W2, 2e6), 7e9, 1);
 }
 
 TEST(DecodeTime, ReadingFollowsTheBandwidthOfTheMomentAndArithmeticDoesNot) {

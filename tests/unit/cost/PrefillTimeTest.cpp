@@ -53,6 +53,19 @@ TEST(PrefillTime, ShortChunksWaitForWeights) {
   EXPECT_EQ(promptOf(fast, model, 16).dominantLimit(), "memory bandwidth");
 }
 
+TEST(PrefillTime, WeightsAreReadBeforeTheRestIsComputed) {
+  // Reading overlaps with the first four of 128 rows.
+  ModelShape model = shapeOfE2B();
+  MachineModel m = machine();
+  double share = bandwidthShare(WeightFormat::W4), bytes = 0;
+  for (const TensorShape &tensor : model.tensors)
+    if (tensor.layer < model.prefillLayers() && tensor.role != "norm" &&
+        tensor.role != "embedding" && tensor.role != "per_layer_table")
+      bytes += double(packedBytes(WeightFormat::W4, tensor.n, tensor.k));
+  TimeEstimate prompt = promptOf(m, model, 128);
+  EXPECT_NEAR(prompt.of("weights"), bytes / (30e9 * share) - prompt.of("products") * 4 / 128, 1e-5);
+}
+
 TEST(PrefillTime, AttentionSeesAtMostTheWindow) {
   ModelShape model = shapeOfE2B();
   // 12 local layers of the first 15: 4 · 8 heads · 256 · Σ min(i, 512).

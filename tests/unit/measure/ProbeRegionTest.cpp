@@ -56,7 +56,7 @@ TEST(ProbeRegion, PiecesFollowEachOtherInPagesAndStartOver) {
   EXPECT_EQ(region->next(4096), first);
 }
 
-TEST(ProbeRegion, PartOfAFileIsMapped) {
+TEST(ProbeRegion, FindsAFileThatIsMapped) {
   Folder folder;
   llvm::SmallString<128> path(folder.path);
   path += "/file";
@@ -67,10 +67,18 @@ TEST(ProbeRegion, PartOfAFileIsMapped) {
     for (int page = 0; page < 16; ++page)
       out << std::string(4096, char('a' + page));
   }
-  auto region = llvm::cantFail(ProbeRegion::of(path, 3 * 4096, 12 * 4096));
-  const uint8_t *piece = region->next(8192);
-  EXPECT_EQ(piece[0], 'd');
-  EXPECT_EQ(piece[8191], 'e');
+  EXPECT_FALSE(bool(llvm::expectedToOptional(ProbeRegion::existing(path, 4096, 4096))));
+  auto file = llvm::cantFail(llvm::sys::fs::openNativeFileForRead(path));
+  llvm::sys::fs::mapped_file_region mapping(file, llvm::sys::fs::mapped_file_region::readonly,
+                                            12 * 4096, 2 * 4096, error);
+  ASSERT_FALSE(error);
+  // Whole pages alone.
+  auto region = llvm::cantFail(ProbeRegion::existing(path, 3 * 4096 - 5, 6 * 4096 + 7));
+  EXPECT_EQ(region->size(), 6 * 4096);
+  EXPECT_EQ(region->next(4096), reinterpret_cast<const uint8_t *>(mapping.const_data()) + 4096);
+  std::string failure =
+      llvm::toString(ProbeRegion::existing(path, 3 * 4096, 12 * 4096).takeError());
+  EXPECT_NE(failure.find("has not mapped"), std::string::npos) << failure;
 }
 
 TEST(ProbeRegion, FailuresNameTheFolderAndEndWithTheCallersError) {
