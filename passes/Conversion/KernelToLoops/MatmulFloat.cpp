@@ -88,10 +88,8 @@ LogicalResult emit(OpBuilder &builder, MatmulFloatOp op, TaskRange tasks,
                    const TargetInfo &target) {
   VectorMath m(builder, op.getLoc());
   WeightFormat format = *parseWeightFormat(op.getFormat());
-  if (format == WeightFormat::NF4) {
-    emitTableProduct(m, op, tasks, target);
-    return success();
-  }
+  if (format == WeightFormat::NF4)
+    return emitTableProduct(m, op, tasks, target);
   FloatPanel panels(m, op, format);
   // Six rows of 64 outputs fill 24 of 32 wide registers; smaller machines take 16 outputs at a
   // time, and those that hold next to nothing take few rows, for the sake of less code.

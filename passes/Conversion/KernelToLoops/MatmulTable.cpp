@@ -118,8 +118,12 @@ private:
 
 } // namespace
 
-void emitTableProduct(VectorMath &m, MatmulFloatOp op, TaskRange tasks, const TargetInfo &target) {
+LogicalResult emitTableProduct(VectorMath &m, MatmulFloatOp op, TaskRange tasks,
+                               const TargetInfo &target) {
   auto triple = op->getParentOfType<ModuleOp>()->getAttrOfType<TargetAttr>(targetAttrName);
+  // Several rows crash under qemu-hexagon; the cause was not found.
+  if (triple.getTriple().starts_with("hexagon"))
+    return op.emitOpError("has nf4 weights, which products on Hexagon do not take yet");
   std::unique_ptr<TableLookup> table = makeTableLookup(m, target, triple.getTriple());
   TablePanel panels(m, op, *table);
   bool isWide = target.wideRegisters() >= 32;
@@ -131,6 +135,7 @@ void emitTableProduct(VectorMath &m, MatmulFloatOp op, TaskRange tasks, const Ta
                        for (int64_t from = 0; from < unitsOfPanel; from += width)
                          panels.tile(tile, from, from + width);
                      });
+  return success();
 }
 
 } // namespace gcompile::kernel

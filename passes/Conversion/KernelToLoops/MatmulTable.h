@@ -6,6 +6,7 @@
 
 namespace gcompile::kernel {
 
-void emitTableProduct(VectorMath &m, MatmulFloatOp op, TaskRange tasks, const TargetInfo &target);
+mlir::LogicalResult emitTableProduct(VectorMath &m, MatmulFloatOp op, TaskRange tasks,
+                                     const TargetInfo &target);
 
 } // namespace gcompile::kernel

@@ -43,14 +43,20 @@ protected:
 };
 
 // Machines whose vectors have no permutation: one load from memory for each code, which is much
-// less code than choosing among sixteen values.
+// less code than choosing among sixteen values. The table lies on the stack: devices without a
+// linker for constants take it, too.
 class MemoryLookup final : public DwordLookup {
 public:
-  MemoryLookup(VectorMath &m, int64_t partLanes) : DwordLookup(m, partLanes) {}
+  MemoryLookup(VectorMath &m, int64_t partLanes) : DwordLookup(m, partLanes) {
+    table = memref::AllocaOp::create(m.b, MemRefType::get({16}, m.b.getF32Type()),
+                                     m.b.getI64IntegerAttr(64));
+    for (int64_t i = 0; i < 16; ++i)
+      m.storeScalar(m.constant(m.b.getF32Type(), nf4Table[i]), table, {m.index(i)});
+  }
 
 protected:
   Value lookUp(Value codes) override {
-    Value table = constantTable(), places = m.bitAnd(codes, 15);
+    Value places = m.bitAnd(codes, 15);
     Value result = m.constant(m.f32s(partLanes), 0);
     for (int64_t lane = 0; lane < partLanes; ++lane) {
       Value place = arith::IndexCastUIOp::create(m.b, m.b.getIndexType(), m.extract(places, lane));
@@ -60,20 +66,7 @@ protected:
   }
 
 private:
-  Value constantTable() {
-    constexpr StringLiteral name = "kernel.nf4_table";
-    auto type = MemRefType::get({16}, m.b.getF32Type());
-    auto module = m.b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
-    if (!module.lookupSymbol(name)) {
-      OpBuilder::InsertionGuard guard(m.b);
-      m.b.setInsertionPointToStart(module.getBody());
-      auto values = DenseElementsAttr::get(RankedTensorType::get({16}, m.b.getF32Type()),
-                                           ArrayRef<float>(nf4Table));
-      memref::GlobalOp::create(m.b, name, m.b.getStringAttr("private"), type, values,
-                               /*constant=*/true, m.b.getI64IntegerAttr(64));
-    }
-    return memref::GetGlobalOp::create(m.b, type, name);
-  }
+  Value table;
 };
 
 // AVX-512: one permutation of 16 floats, which looks at the lowest four bits alone.
