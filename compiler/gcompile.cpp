@@ -48,29 +48,31 @@ static ExitCode runCommand(const CommandContext &context) {
   return ExitCode::OurBug; // every command is above
 }
 
-int main(int argc, char **argv) {
-  llvm::sys::SetInterruptFunction(interrupted);
-  signal(SIGTERM, terminated);
-  signal(SIGHUP, terminated);
-  signal(SIGPIPE, SIG_IGN); // a closed reader ends us through the stream's error, quietly
-  std::vector<std::string> arguments(argv + 1, argv + argc);
+static ExitCode run(char **argv, llvm::ArrayRef<std::string> arguments) {
   if (arguments.empty()) {
     llvm::errs() << helpText(std::nullopt);
-    return int(ExitCode::BadFlags);
+    return ExitCode::BadFlags;
   }
   llvm::Expected<CompilerInvocation> invocation = parseCommandLine(arguments);
   if (!invocation)
-    return int(failWith(ExitCode::BadFlags, invocation.takeError()));
+    return failWith(ExitCode::BadFlags, invocation.takeError());
   if (invocation->version || invocation->help) {
     llvm::outs() << (invocation->version ? "gcompile " GCOMPILE_VERSION "\n"
                                          : helpText(invocation->command == Command::Compile
                                                         ? std::nullopt
                                                         : std::optional(invocation->command)));
-    return int(ExitCode::Done);
+    return ExitCode::Done;
   }
-  CommandContext context{*invocation, llvm::sys::fs::getMainExecutable(
-                                          argv[0], reinterpret_cast<void *>(&interrupted))};
-  ExitCode code = runCommand(context);
+  return runCommand({*invocation, llvm::sys::fs::getMainExecutable(
+                                      argv[0], reinterpret_cast<void *>(&interrupted))});
+}
+
+int main(int argc, char **argv) {
+  llvm::sys::SetInterruptFunction(interrupted);
+  signal(SIGTERM, terminated);
+  signal(SIGHUP, terminated);
+  signal(SIGPIPE, SIG_IGN); // a closed reader ends us through the stream's error, quietly
+  ExitCode code = run(argv, std::vector<std::string>(argv + 1, argv + argc));
   llvm::outs().flush();
   if (llvm::outs().has_error()) {
     std::error_code error = llvm::outs().error();

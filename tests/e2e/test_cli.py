@@ -2,6 +2,7 @@
 """The command line as docs and scripts use it: help, exit codes, JSON keys, chat, tokenizing, stops, sampling, standard streams."""
 import json
 import os
+import subprocess
 
 import gc_e2e as gc
 
@@ -15,6 +16,17 @@ for program in (gc.GCOMPILE, gc.GRUN):
     for flag in ("--help", "--version"):
         result = gc.run([program, flag])
         report.check(f"{name} {flag}", result.code == 0 and len(result.stdout) > 5 and not result.stderr, result.stderr[:200])
+# A reader that has gone, as `head` does: no complaint. A device that takes nothing: said.
+for command in ([gc.GCOMPILE, "--help"], [gc.GCOMPILE, "--version"], [gc.GCOMPILE, "targets"], [gc.GRUN, "--help"]):
+    end, start = os.pipe()
+    os.close(end)
+    result = subprocess.run(command, stdout=start, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(start)
+    # Python ignores SIGPIPE for itself and gives the default back to what it starts: the signal may end the program.
+    report.check(f"{os.path.basename(command[0])} {command[1]}, reader gone", result.returncode in (0, -13) and not result.stderr, f"{result.returncode}: {result.stderr[:160]}")
+with open("/dev/full", "w") as nowhere:
+    result = subprocess.run([gc.GCOMPILE, "--help"], stdout=nowhere, stderr=subprocess.PIPE, text=True, timeout=60)
+report.check("help for a full device", result.returncode == 1 and "standard output" in result.stderr, f"{result.returncode}: {result.stderr[:160]}")
 FLAGS = [["--no-such-flag"], ["--target", "no-such-target", "--budget", "1GB"], ["--target", "host", "--budget", "12parsecs"], ["--target", "host", "--budget", "-5MB"],
          ["--target", "host", "--budget", "99999999999999999999GB"], ["--target", "host", "--weight-format", "w3"], ["--target", "host", "--kv-format", "kv5"],
          ["--target", "host", "--kv-format", "sideways=f32"], ["--target", "host", "--modalities", "smell"], ["--target", "host", "--tables", "attic"],
