@@ -212,6 +212,25 @@ Error Checkpoint::readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, in
   return Error::success();
 }
 
+Error Checkpoint::readAsF32(const TensorInfo &tensor, uint64_t offset,
+                            MutableArrayRef<uint8_t> out) const {
+  if (offset > tensor.bytes || out.size() > tensor.bytes - offset)
+    return importError("tensor " + inQuotes(tensor.name) + " has " + Twine(tensor.bytes) +
+                       " bytes, asked for " + Twine(out.size()) + " at " + Twine(offset));
+  uint64_t rowBytes = tensor.columns() * sizeof(float);
+  std::vector<float> row(tensor.columns());
+  while (!out.empty()) {
+    uint64_t index = offset / rowBytes, start = offset % rowBytes;
+    if (Error error = readRowsAsFloat(tensor, int64_t(index), 1, row))
+      return error;
+    uint64_t count = std::min<uint64_t>(out.size(), rowBytes - start);
+    std::memcpy(out.data(), reinterpret_cast<const uint8_t *>(row.data()) + start, count);
+    out = out.drop_front(count);
+    offset += count;
+  }
+  return Error::success();
+}
+
 std::optional<WeightFormat> Checkpoint::nativeFormat(const TensorInfo &) const {
   return std::nullopt;
 }

@@ -126,6 +126,9 @@ protected:
   static llvm::Error checkRows(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                                size_t values);
   llvm::Error addTensor(TensorInfo tensor); // refuses a second tensor of the same name
+  // `read` of a tensor that shows as F32 but is stored otherwise, by way of readRowsAsFloat.
+  llvm::Error readAsF32(const TensorInfo &tensor, uint64_t offset,
+                        llvm::MutableArrayRef<uint8_t> out) const;
   std::vector<TensorInfo> tensorList;
   std::vector<std::string> fileNames, noteList;
 

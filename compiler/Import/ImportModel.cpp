@@ -1,6 +1,7 @@
 #include "compiler/Import/ImportModel.h"
 
 #include "compiler/Import/Coded/OpenQuantized.h"
+#include "compiler/Import/ExpertStacks.h"
 #include "compiler/Import/Gguf/GgufModel.h"
 #include "compiler/Import/HostileJson.h"
 #include "compiler/Import/InputFile.h"
@@ -147,9 +148,31 @@ Expected<ImportedModel> importFolder(StringRef folder, StringRef weights,
     model.checkpoint = makeSyntheticCheckpoint(model.config, *options.syntheticSeed);
   } else {
     Expected<std::unique_ptr<Checkpoint>> checkpoint = openSafetensors(weights);
-    if (checkpoint && !model.config.quantMethod.empty())
-      checkpoint = openQuantized(
-          {std::move(*checkpoint), **configText, "", expectedTextTensors(model.config)});
+    std::vector<TensorSpec> expected = expectedTextTensors(model.config);
+    QuantizedSource source{nullptr, **configText, nullptr, "", expected};
+    std::optional<std::string> settings;
+    for (const QuantSettingsFile &file : quantSettingsFiles) {
+      if (!checkpoint || !model.config.quantMethod.empty())
+        break;
+      auto text = readOptional(folder, file.name, smallFile);
+      if (!text)
+        return text.takeError();
+      if (!*text)
+        continue;
+      Expected<std::string> method = quantMethodOf(file, **text);
+      if (!method)
+        return method.takeError();
+      model.config.quantMethod = std::move(*method);
+      settings = std::move(*text);
+      source.settings = &file;
+      source.settingsText = *settings;
+    }
+    if (checkpoint && !model.config.quantMethod.empty()) {
+      source.raw = std::move(*checkpoint);
+      checkpoint = openQuantized(std::move(source));
+    }
+    if (checkpoint && model.config.isMoe())
+      checkpoint = joinExperts(std::move(*checkpoint), expected);
     if (!checkpoint)
       return checkpoint.takeError();
     llvm::append_range(model.notes, (*checkpoint)->notes());

@@ -96,6 +96,8 @@ BlockLayout blockLayout(WeightFormat format) {
 }
 
 // Quantiles of a normal distribution, as bitsandbytes has them (formats.md 12).
+// ReferenceDecode.cpp has the table once more, so that the reference shares nothing with what it
+// checks.
 const float nf4Table[16] = {-1.0f,
                             -0.6961928009986877f,
                             -0.5250730514526367f,

@@ -137,6 +137,7 @@ double decodeElement(WeightFormat format, const uint8_t *blob, int64_t n, int64_
     return scales.scale * scales.small * code;
   case WeightFormat::NF4: {
     // bitsandbytes' table of 16 quantiles of a normal distribution.
+    // On purpose not nf4Table of Format.h: the reference shares nothing with what it checks.
     static constexpr float table[] = {-1.0f,
                                       -0.6961928009986877f,
                                       -0.5250730514526367f,

@@ -5,6 +5,7 @@
 
 #include "compiler/Import/ChatTemplate.h"
 #include "compiler/Import/Coded/OpenQuantized.h"
+#include "compiler/Import/ExpertStacks.h"
 #include "compiler/Import/Gemma4Tensors.h"
 #include "compiler/Import/Gguf/GgufModel.h"
 #include "compiler/Import/Imatrix.h"
@@ -95,7 +96,13 @@ inline void fuzzQuantized(llvm::StringRef bytes) {
     llvm::consumeError(raw.takeError());
     return;
   }
-  auto checkpoint = openQuantized({std::move(*raw), config, "", {}});
+  // Small stacks of experts, which the file may hold apart.
+  const TensorSpec stacks[] = {
+      {TensorRole::ExpertsGateUp, 0, "layers.0.experts.gate_up_proj", {2, 4, 32}},
+      {TensorRole::ExpertsDown, 0, "layers.0.experts.down_proj", {2, 4, 32}}};
+  auto checkpoint = openQuantized({std::move(*raw), config, nullptr, "", stacks});
+  if (checkpoint)
+    checkpoint = joinExperts(std::move(*checkpoint), stacks);
   if (!checkpoint) {
     llvm::consumeError(checkpoint.takeError());
     return;

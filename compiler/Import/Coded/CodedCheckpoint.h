@@ -11,23 +11,14 @@
 
 namespace gcompile {
 
-// Some rows of a coded matrix as part of a logical tensor.
-struct CodedPiece {
-  size_t coded; // index of CodedCheckpoint's matrices
-  int64_t firstRow = 0, rowCount = 0;
-};
-
 class CodedCheckpoint : public Checkpoint {
 public:
   explicit CodedCheckpoint(std::unique_ptr<Checkpoint> raw);
 
   // While a form is recognised.
   const Checkpoint &rawTensors() const { return *raw; }
-  llvm::Expected<size_t> addMatrix(CodedTensor tensor); // checked
-  // `shape`'s last dimension is the columns of every piece; the others together are the rows of
-  // all.
-  llvm::Error addCoded(std::string name, llvm::ArrayRef<int64_t> shape,
-                       std::vector<CodedPiece> pieces);
+  // Checked. `shape`'s last dimension is the columns, the others together are the rows.
+  llvm::Error addCoded(std::string name, llvm::ArrayRef<int64_t> shape, CodedTensor tensor);
   llvm::Error addPlain(const TensorInfo &tensor, std::string name);
   void setActivationScales(llvm::StringRef weight, StaticScales scales);
   void setCacheScales(llvm::StringRef attention, CacheScales scales);
@@ -51,25 +42,17 @@ public:
 private:
   struct Entry {
     const TensorInfo *plain = nullptr; // of `raw`; null: coded
-    std::vector<CodedPiece> pieces;
-  };
-  struct Native {
-    std::once_flag once;
-    std::optional<WeightFormat> format;
+    CodedTensor coded;
+    mutable std::once_flag nativeOnce;
+    mutable std::optional<WeightFormat> native;
   };
   const Entry &entryOf(const TensorInfo &tensor) const {
-    return entries[&tensor - tensorList.data()];
+    return entries[static_cast<size_t>(&tensor - tensorList.data())];
   }
-  std::optional<WeightFormat> nativeOf(size_t matrix) const;
-  // Calls sink(matrix, first row in it, rows) for rows of the stacked pieces.
-  template <typename Sink>
-  llvm::Error forPieces(const Entry &entry, int64_t firstRow, int64_t rowCount, Sink sink) const;
   std::vector<const TensorInfo *> partsOf(const CodedTensor &matrix) const;
 
   std::unique_ptr<Checkpoint> raw;
-  std::vector<Entry> entries; // parallel to tensorList
-  std::vector<CodedTensor> matrices;
-  mutable std::deque<Native> natives;                           // parallel to matrices
+  std::deque<Entry> entries;                                    // parallel to tensorList
   std::map<std::string, StaticScales, std::less<>> activations; // by name of the weight
   std::map<int64_t, CacheScales> caches;
 };

@@ -1,6 +1,7 @@
 #include "compiler/Import/Coded/CodedModules.h"
 
 #include "compiler/Import/Coded/ScaleRows.h"
+#include "compiler/Import/ExpertStacks.h"
 
 #include <cmath>
 
@@ -54,8 +55,12 @@ CodedBuilder::CodedBuilder(std::unique_ptr<Checkpoint> raw, llvm::ArrayRef<Tenso
 std::optional<llvm::SmallVector<int64_t, 4>> CodedBuilder::expectedShape(StringRef name) const {
   if (isTowerTensor(name))
     return std::nullopt;
-  auto found = expectedShapes.find(std::string_view(textTensorName(name)));
-  return found == expectedShapes.end() ? std::nullopt : std::optional(found->second);
+  std::optional<ExpertPart> part = expertPartOf(name);
+  auto found =
+      expectedShapes.find(std::string_view(textTensorName(part ? StringRef(part->stack) : name)));
+  if (found == expectedShapes.end())
+    return std::nullopt;
+  return part ? expertPartShape(*part, found->second) : found->second;
 }
 
 void CodedBuilder::consume(const TensorInfo *tensor) {
@@ -77,9 +82,6 @@ Error CodedBuilder::add(const CodedModule &module, CodedTensor tensor, std::stri
     if (auto norm = expectedShapes.find(canonicalTensorName(TensorRole::PerLayerProjectionNorm));
         norm != expectedShapes.end() && columns % norm->second[0] == 0)
       tensor.sliceColumns = norm->second[0];
-  Expected<size_t> matrix = checkpoint->addMatrix(std::move(tensor));
-  if (!matrix)
-    return matrix.takeError();
   ++coded;
   llvm::SmallVector<int64_t, 4> shape{rows, columns};
   // Stacked matrices: the codes of all experts in one tensor.
@@ -87,7 +89,7 @@ Error CodedBuilder::add(const CodedModule &module, CodedTensor tensor, std::stri
                                            expected->back() == columns &&
                                            (*expected)[0] * (*expected)[1] == rows)
     shape = *expected;
-  return checkpoint->addCoded(std::move(name), shape, {{*matrix, 0, rows}});
+  return checkpoint->addCoded(std::move(name), shape, std::move(tensor));
 }
 
 Expected<std::optional<float>> CodedBuilder::scalar(const TensorInfo *tensor) {

@@ -27,7 +27,8 @@ public:
   const Checkpoint &raw() const { return checkpoint->rawTensors(); }
   CodedCheckpoint &result() { return *checkpoint; }
 
-  // The shape that the model expects of a tensor of this name, if it is one of the text model's.
+  // The shape that the model expects of a tensor of this name, if it is one of the text model's or
+  // a part of its experts.
   std::optional<llvm::SmallVector<int64_t, 4>> expectedShape(llvm::StringRef name) const;
 
   // Adds the matrix as "MODULE.weight" (or `name`) and hides the raw tensors that it is made of.

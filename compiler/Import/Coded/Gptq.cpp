@@ -11,19 +11,24 @@ namespace gcompile {
 namespace {
 
 struct GptqScheme {
+  std::string file; // what states it
   int64_t bits = 4, groupSize = -1;
   int addToZero = 0;
   bool awq = false, hasOverrides = false;
 };
 
-Expected<GptqScheme> parseScheme(const llvm::json::Object &object, StringRef bitsKey) {
-  JsonReader reader(object, "config.json: quantization_config");
+// llm-awq's own files call them w_bit and q_group_size.
+Expected<GptqScheme> parseScheme(const QuantConfig &config) {
+  const llvm::json::Object &object = *config.object;
+  JsonReader reader(object, config.what);
   GptqScheme scheme;
-  Expected<int64_t> bits = reader.integer(bitsKey, 2, 8);
+  scheme.file = StringRef(config.what).split(':').first.str();
+  Expected<int64_t> bits = reader.integer(object.get("w_bit") ? "w_bit" : "bits", 2, 8);
   if (!bits)
     return bits.takeError();
   scheme.bits = *bits;
-  Expected<int64_t> size = reader.integerOr("group_size", -1, 1 << 20, -1);
+  Expected<int64_t> size =
+      reader.integerOr(object.get("q_group_size") ? "q_group_size" : "group_size", -1, 1 << 20, -1);
   if (!size)
     return size.takeError();
   scheme.groupSize = *size;
@@ -70,7 +75,7 @@ Error describe(CodedBuilder &builder, const CodedModule &module, const GptqSchem
   if (scheme.hasOverrides && tensor.columns % scales->shape[0] == 0)
     size = tensor.columns / scales->shape[0];
   else if (groups != scales->shape[0])
-    return moduleError(module, describeTensor(*scales) + "; config.json says group_size " +
+    return moduleError(module, describeTensor(*scales) + "; " + scheme.file + " says group_size " +
                                    Twine(scheme.groupSize) + ", which for " +
                                    Twine(tensor.columns) + " columns is " + Twine(groups) +
                                    " groups");
@@ -86,7 +91,7 @@ Error describe(CodedBuilder &builder, const CodedModule &module, const GptqSchem
 
 Error describeAll(CodedBuilder &builder, const GptqScheme &scheme) {
   if (scheme.bits != 2 && scheme.bits != 3 && scheme.bits != 4 && scheme.bits != 8)
-    return importError("config.json says " + Twine(scheme.bits) +
+    return importError(scheme.file + " says " + Twine(scheme.bits) +
                        " bits, which GPTQ stores in planes that are not read; 2, 3, 4 and 8 are");
   for (const CodedModule &module : builder.modules())
     if (module.part("qweight"))
@@ -98,25 +103,24 @@ Error describeAll(CodedBuilder &builder, const GptqScheme &scheme) {
 } // namespace
 
 Error describeGptq(CodedBuilder &builder, const QuantConfig &config) {
-  Expected<GptqScheme> scheme = parseScheme(*config.object, "bits");
+  Expected<GptqScheme> scheme = parseScheme(config);
   if (!scheme)
     return scheme.takeError();
   StringRef format = config.object->getString("checkpoint_format").value_or("gptq");
   if (format != "gptq" && format != "gptq_v2")
-    return importError("config.json: GPTQ checkpoint_format " + inQuotes(format) +
+    return importError(scheme->file + ": GPTQ checkpoint_format " + inQuotes(format) +
                        " is not read; gptq and gptq_v2 are");
   scheme->addToZero = format == "gptq" ? 1 : 0;
   return describeAll(builder, *scheme);
 }
 
 Error describeAwq(CodedBuilder &builder, const QuantConfig &config) {
-  Expected<GptqScheme> scheme =
-      parseScheme(*config.object, config.object->get("bits") ? "bits" : "w_bit");
+  Expected<GptqScheme> scheme = parseScheme(config);
   if (!scheme)
     return scheme.takeError();
   std::string version = config.object->getString("version").value_or("gemm").lower();
   if (version != "gemm" || scheme->bits != 4)
-    return importError("config.json: AWQ version " + inQuotes(version) + " of " +
+    return importError(scheme->file + ": AWQ version " + inQuotes(version) + " of " +
                        Twine(scheme->bits) + " bits is not read; gemm of 4 bits is");
   scheme->awq = true;
   return describeAll(builder, *scheme);
@@ -126,18 +130,18 @@ Error describeAutoRound(CodedBuilder &builder, const QuantConfig &config) {
   StringRef packing = config.object->getString("packing_format").value_or("auto_round");
   if (packing.contains("llm_compressor"))
     return describeCompressedTensors(builder, config);
-  Expected<GptqScheme> scheme = parseScheme(*config.object, "bits");
+  Expected<GptqScheme> scheme = parseScheme(config);
   if (!scheme)
     return scheme.takeError();
   if (packing.contains("awq")) {
     scheme->awq = true;
     if (scheme->bits != 4)
-      return importError("config.json: AWQ of " + Twine(scheme->bits) + " bits is not read");
+      return importError(scheme->file + ": AWQ of " + Twine(scheme->bits) + " bits is not read");
   } else if (packing == "auto_round:auto_gptq") {
     scheme->addToZero = 1;
   } else if (packing != "auto_round" && packing != "auto_round:exllamav2" &&
              packing != "auto_round:gptqmodel") {
-    return importError("config.json: packing_format " + inQuotes(packing) +
+    return importError(scheme->file + ": packing_format " + inQuotes(packing) +
                        " is not read; auto_round, auto_round:auto_gptq and auto_round:auto_awq "
                        "are");
   }

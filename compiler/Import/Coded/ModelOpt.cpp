@@ -79,7 +79,8 @@ Error describeModelOpt(CodedBuilder &builder, const QuantConfig &config) {
       return moduleError(module, describeTensor(*weight) + " with " + describeTensor(*scales) +
                                      " is neither NVFP4 nor FP8 of ModelOpt");
     if ((algorithm == "NVFP4" && !nv) || (algorithm == "FP8" && !fp8))
-      return moduleError(module, describeTensor(*weight) + ", but config.json says quant_algo " +
+      return moduleError(module, describeTensor(*weight) + ", but " +
+                                     StringRef(config.what).split(':').first + " says quant_algo " +
                                      inQuotes(algorithm));
     if (Error error = nv ? describeNvfp4(builder, module, *weight, *scales)
                          : describeFp8(builder, module, *weight, *scales, 0))

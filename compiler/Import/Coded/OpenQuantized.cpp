@@ -51,17 +51,35 @@ constexpr StringRef supported =
 
 } // namespace
 
+Expected<std::string> quantMethodOf(const QuantSettingsFile &file, StringRef text) {
+  Expected<llvm::json::Value> value = parseHostileJson(text, file.name);
+  if (!value)
+    return value.takeError();
+  const llvm::json::Object *object = value->getAsObject();
+  if (!object)
+    return importError(file.name + " is no JSON object");
+  return JsonReader(*object, file.name).textOr("quant_method", file.method);
+}
+
 Expected<std::unique_ptr<Checkpoint>> openQuantized(QuantizedSource source) {
-  Expected<llvm::json::Value> config = parseHostileJson(source.configText, "config.json");
+  StringRef file = source.settings ? source.settings->name : "config.json";
+  Expected<llvm::json::Value> config =
+      parseHostileJson(source.settings ? source.settingsText : source.configText, file);
   if (!config)
     return config.takeError();
-  const llvm::json::Object *outer = config->getAsObject();
-  const llvm::json::Object *object = outer ? outer->getObject("quantization_config") : nullptr;
-  if (!object && outer)
-    object = outer->getObject("quantization"); // MLX
+  const llvm::json::Object *object = config->getAsObject();
+  std::string what = file.str();
+  if (!source.settings) {
+    const llvm::json::Object *outer = object;
+    object = outer ? outer->getObject("quantization_config") : nullptr;
+    if (!object && outer)
+      object = outer->getObject("quantization"); // MLX
+    what += ": quantization_config";
+  }
   if (!object)
-    return importError("config.json has no quantization_config");
-  StringRef method = object->getString("quant_method").value_or("mlx");
+    return importError(what + " is no object");
+  StringRef usual = source.settings ? source.settings->method : "mlx";
+  StringRef method = object->getString("quant_method").value_or(usual);
   for (const Refused &entry : refused)
     if (method == entry.name)
       return importError("the checkpoint is quantized by " + inQuotes(method) +
@@ -70,11 +88,12 @@ Expected<std::unique_ptr<Checkpoint>> openQuantized(QuantizedSource source) {
   for (const Method &entry : methods) {
     if (method != entry.name)
       continue;
-    if (Error error = entry.describe(builder, {object, source.configText}))
+    if (Error error = entry.describe(builder, {object, source.configText, what}))
       return std::move(error);
     if (builder.codedCount() == 0)
-      return importError("config.json says quant_method " + inQuotes(method) +
-                         ", but no tensor is quantized so; " + supported);
+      return importError(file + " says quant_method " + inQuotes(method) +
+                         ", but no tensor is quantized so; " + supported +
+                         (source.settings ? ", or remove the file if the weights are plain" : ""));
     return builder.finish();
   }
   return importError("the checkpoint is quantized by " + inQuotes(method) +

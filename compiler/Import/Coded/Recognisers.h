@@ -9,6 +9,7 @@ namespace gcompile {
 struct QuantConfig {
   const llvm::json::Object *object; // quantization_config
   llvm::StringRef configText;       // all of config.json, for the order of keys
+  std::string what;                 // where it stands, for messages
 };
 
 llvm::Error describeMobileQat(CodedBuilder &builder, const QuantConfig &config);

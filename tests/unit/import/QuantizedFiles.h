@@ -42,7 +42,7 @@ public:
     if (!raw)
       return raw.takeError();
     std::string config = "{\"quantization_config\":" + quantization + "}";
-    return openQuantized({std::move(*raw), config, "", expected});
+    return openQuantized({std::move(*raw), config, nullptr, "", expected});
   }
 
 private:

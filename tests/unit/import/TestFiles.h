@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -25,7 +26,8 @@ public:
     if (std::error_code code = llvm::sys::fs::createUniqueDirectory("gcompile-import", root))
       ADD_FAILURE() << code.message();
   }
-  ~TemporaryFolder() { llvm::sys::fs::remove_directories(root); }
+  // Not LLVM's: that leaves folders which hold anything else than files, such as a named pipe.
+  ~TemporaryFolder() { std::filesystem::remove_all(root.str().str()); }
   std::string path(const std::string &name = "") const {
     return name.empty() ? root.str().str() : root.str().str() + "/" + name;
   }
