@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes tests/data/coded: small quantized checkpoints made by the formats' own tools, and what those tools decode them to.
 
-Packages (PyPI): torch, numpy, safetensors, transformers==5.23.0, compressed-tensors==0.20.0, mlx[cpu]==0.32.4, bitsandbytes==0.50.2.
-Usage: make_coded.py [mobile] [ct] [mlx] [bnb]   (default: all)
+Packages (PyPI): torch, numpy, safetensors, transformers==5.23.0, compressed-tensors==0.20.0, mlx[cpu]==0.32.4, bitsandbytes==0.50.2,
+gptqmodel==7.7.0, autoawq==0.2.9, auto-round==0.16.1, nvidia-modelopt==0.47.0.
+Usage: make_coded.py [mobile] [ct] [mlx] [bnb] [gptq] [awq] [modelopt]   (default: all)
 
 A folder holds config.json, model.safetensors and expected.safetensors (F32 under the logical names). mobile_E.crc has one line "CRC NAME" per
 quantized tensor of tests/data/conformance-f32/mobile_E: CRC-32 of the decoded floats, little-endian, with -0 turned into +0.
@@ -167,6 +168,102 @@ def bnb():
     save_torch(expected, os.path.join(folder, "expected.safetensors"))
 
 
+def linear(matrix):
+    import torch
+    module = torch.nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
+    module.weight.data = torch.from_numpy(matrix)
+    return module
+
+
+def affine(matrix, bits, group, symmetric):
+    """Scales that f16 holds and zero points, [rows, groups]."""
+    import torch
+    groups = torch.from_numpy(matrix).reshape(matrix.shape[0], -1, group)
+    low, high = groups.amin(dim=2), groups.amax(dim=2)
+    if symmetric:
+        scales = (torch.maximum(high, -low) / (2 ** (bits - 1) - 0.5)).half().float()
+        return scales, torch.full_like(scales, 2 ** (bits - 1))
+    scales = ((high - low) / (2 ** bits - 1)).half().float()
+    return scales, torch.round(-low / scales).clamp(0, 2 ** bits - 1)
+
+
+def gptq():
+    """GPTQModel's packer in both versions of the format (a folder each), decoded by its own module; AutoRound's packer of "auto_round:auto_gptq" goes into gptq."""
+    import torch
+    from safetensors.torch import save_file as save_torch
+    from gptqmodel.nn_modules.qlinear.torch import TorchLinear
+    from gptqmodel.quantization.config import QuantizeConfig
+    from gptqmodel.utils.model import convert_gptq_v2_to_v1_format_module
+    for version in ("gptq", "gptq_v2"):
+        for bits in (2, 3, 4, 8):
+            if bits != 4 and version == "gptq_v2":
+                continue
+            tensors, expected = {}, {}
+            for index, (name, rows, columns, group, symmetric, act_order) in enumerate((("sym", 32, 128, 64, True, False), ("asym", 64, 128, 32, False, False), ("order", 32, 128, 32, False, True))):
+                if name == "asym" and bits == 3:
+                    continue
+                matrix = weights(rows, columns, 300 + index)
+                scales, zeros = affine(matrix, bits, group, symmetric)
+                if version == "gptq":
+                    zeros = zeros.clamp(min=1)  # 0 wraps in the file, and readers disagree on it
+                order = torch.arange(columns, dtype=torch.int32) // group
+                if act_order:
+                    order = order[torch.randperm(columns, generator=torch.Generator().manual_seed(index))].contiguous()
+                packed = TorchLinear(bits=bits, group_size=group, sym=symmetric, desc_act=act_order, in_features=columns, out_features=rows, bias=False)
+                packed.pack_original(linear(matrix), scales, zeros, order)
+                packed.enable_wf_unsqueeze = True
+                packed.post_init()
+                half, packed.scales = packed.scales, packed.scales.float()
+                expected[name + ".weight"] = packed.dequantize_weight().T.float().contiguous()
+                packed.scales = half
+                if version == "gptq":
+                    convert_gptq_v2_to_v1_format_module(packed, QuantizeConfig(bits=bits, group_size=group))
+                for key in ("qweight", "qzeros", "scales", "g_idx"):
+                    tensors[f"{name}.{key}"] = getattr(packed, key).detach().clone().contiguous()
+            folder = write_config(f"{version}-{bits}bit", {"quantization_config": {
+                "quant_method": "gptq", "bits": bits, "group_size": 32, "desc_act": True, "sym": False, "checkpoint_format": version,
+                "dynamic": {"+:sym": {"group_size": 64, "sym": True, "desc_act": False}}}})
+            save_torch(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+            save_torch(expected, os.path.join(folder, "expected.safetensors"))
+
+
+def awq():
+    import torch
+    from safetensors.torch import save_file as save_torch
+    from awq.modules.linear.gemm import WQLinear_GEMM
+    from awq.utils.packing_utils import dequantize_gemm
+    tensors, expected = {}, {}
+    for index, (name, rows, columns) in enumerate((("wide", 32, 128), ("tall", 64, 32))):
+        matrix = weights(rows, columns, 400 + index)
+        scales, zeros = affine(matrix, 4, 32, False)
+        low, high = (bound.repeat_interleave(32, dim=1).numpy() for bound in (-zeros * scales, (15 - zeros) * scales))
+        packed = WQLinear_GEMM.from_linear(linear(np.clip(matrix, low, high)), 4, 32, False, scales.T.contiguous(), zeros.T.contiguous())
+        for key in ("qweight", "qzeros", "scales"):
+            tensors[f"{name}.{key}"] = getattr(packed, key)
+        expected[name + ".weight"] = dequantize_gemm(packed.qweight, packed.qzeros, packed.scales.float(), 4, 32).T.contiguous()
+    folder = write_config("awq", {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True}})
+    save_torch(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    save_torch(expected, os.path.join(folder, "expected.safetensors"))
+
+
+def modelopt():
+    import torch
+    from safetensors.torch import save_file as save_torch
+    from modelopt.torch.quantization.qtensor import FP8QTensor, NVFP4QTensor
+    tensors, expected = {}, {}
+    matrix = torch.from_numpy(weights(32, 128, 500))
+    packed, scale, second = NVFP4QTensor.quantize(matrix, 16)
+    tensors.update({"nvfp4.weight": packed._quantized_data, "nvfp4.weight_scale": scale, "nvfp4.weight_scale_2": second, "nvfp4.input_scale": torch.tensor(0.125)})
+    expected["nvfp4.weight"] = packed.dequantize(torch.float32, scale=scale, double_scale=second, block_sizes={-1: 16})
+    matrix = torch.from_numpy(weights(32, 128, 501))
+    packed, scale = FP8QTensor.quantize(matrix)
+    tensors.update({"fp8.weight": packed._quantized_data, "fp8.weight_scale": scale.float().reshape(()), "fp8.input_scale": torch.tensor(0.125)})
+    expected["fp8.weight"] = packed.dequantize(torch.float32, scale=scale.float())
+    folder = write_config("modelopt", {"quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}})
+    save_torch({name: tensor.contiguous() for name, tensor in tensors.items()}, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    save_torch({name: tensor.contiguous() for name, tensor in expected.items()}, os.path.join(folder, "expected.safetensors"))
+
+
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or ["mobile", "ct", "mlx", "bnb"]:
-        {"mobile": mobile, "ct": ct, "mlx": mlx, "bnb": bnb}[chosen]()
+    for chosen in sys.argv[1:] or ["mobile", "ct", "mlx", "bnb", "gptq", "awq", "modelopt"]:
+        globals()[chosen]()
