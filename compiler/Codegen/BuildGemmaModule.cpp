@@ -86,6 +86,7 @@ private:
   std::map<std::string, FlatSymbolRefAttr>
       sharedWeights; // embedding, table and vectors used by every layer
   Value tokens;
+  Value spans;    // of images (docs/decisions/0016); absent where they are as causal as text
   Value observed; // the linear input that was asked for
 };
 
@@ -175,8 +176,11 @@ Value ModuleBuilder::attention(Value x, int64_t index) {
     keyNorm = vector(TensorRole::KeyNorm, cacheOwner(index), layer.headDim);
     keyFrequencies = frequencies;
   }
+  bool seesWhole = config.imageAttention == ImageAttention::WholeImage;
+  bool seesImages = spans && (seesWhole || layer.type == LayerType::Sliding);
   Value attended =
-      gemma::AttentionOp::create(builder, loc, q.getType(), q, cache,
+      gemma::AttentionOp::create(builder, loc, q.getType(), q, seesImages ? spans : Value(),
+                                 spans && seesWhole ? builder.getUnitAttr() : UnitAttr(), cache,
                                  builder.getI64IntegerAttr(config.heads), keyNorm, keyFrequencies);
   Value projected = linear(attended, TensorRole::Output, index, config.hidden);
   return add(x, layerNorm(projected, TensorRole::PostAttentionNorm, index));
@@ -264,11 +268,15 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
 
   builder.setInsertionPointToEnd(module->getBody());
   auto tokensType = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-  auto forward =
-      func::FuncOp::create(builder, loc, "forward", builder.getFunctionType({tokensType}, {}));
+  SmallVector<Type> inputs{tokensType};
+  if (config.imageAttention != ImageAttention::Causal)
+    inputs.push_back(RankedTensorType::get({ShapedType::kDynamic, 2}, builder.getI32Type()));
+  auto forward = func::FuncOp::create(builder, loc, "forward", builder.getFunctionType(inputs, {}));
   forward->setAttr(gemma::programAttrName, builder.getStringAttr("forward"));
   builder.setInsertionPointToEnd(forward.addEntryBlock());
   tokens = forward.getArgument(0);
+  if (inputs.size() > 1)
+    spans = forward.getArgument(1);
 
   FlatSymbolRefAttr table = weight(TensorRole::Embedding, -1, {config.vocabulary, config.hidden});
   Value embedded = embed(table, 0, config.hidden, std::sqrt((double)config.hidden));
@@ -289,7 +297,7 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
   // A program returns a value that nothing else uses; (x + x) / 2 is x.
   if (output.kind == ModuleOutput::LinearInput)
     result = add(result, result, 0.5);
-  forward.setFunctionType(builder.getFunctionType({tokensType}, {result.getType()}));
+  forward.setFunctionType(builder.getFunctionType(inputs, {result.getType()}));
   func::ReturnOp::create(builder, loc, result);
   return module;
 }

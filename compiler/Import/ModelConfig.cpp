@@ -293,7 +293,11 @@ void parseText(const JsonReader &text, ModelConfig &config, FieldErrors &errors)
   if (!bidirectional.empty() && bidirectional != "vision")
     errors.add(text.name("use_bidirectional_attention") + " is " + inQuotes(bidirectional) +
                ", supported are null and 'vision'");
-  config.bidirectionalVision = bidirectional == "vision";
+  // For 12B the reference disagrees with itself: its forward() shows whole images, its static-cache
+  // path and llama.cpp do as for 31B. Goldens are of forward().
+  if (bidirectional == "vision")
+    config.imageAttention = config.modelType == "gemma4_unified_text" ? ImageAttention::WholeImage
+                                                                      : ImageAttention::InWindow;
   refuseUnknownArithmetic(text, errors);
   parseMoe(text, config, errors);
   if (errors.failed())

@@ -52,6 +52,13 @@ struct GenerationConfig {
   std::vector<int64_t> suppressed;
 };
 
+// What the rows of an image see of its later rows in prefill (gemma4.md 2.5).
+enum class ImageAttention {
+  Causal,     // nothing: E2B, E4B
+  InWindow,   // on sliding layers, inside the window: 26B-A4B, 31B
+  WholeImage, // on all layers, and beyond the window too: 12B as transformers' forward() has it
+};
+
 struct ModelConfig {
   std::string name;         // preset or folder name; never a path
   std::string architecture; // "Gemma4ForConditionalGeneration", …
@@ -68,7 +75,7 @@ struct ModelConfig {
   double rmsEpsilon = 1e-6;
   double logitSoftcap = 0; // 0: none
   bool tiedEmbedding = true;
-  bool bidirectionalVision = false; // use_bidirectional_attention == "vision"
+  ImageAttention imageAttention = ImageAttention::Causal;
   int64_t maxPositions = 0;
   RopeConfig slidingRope, fullRope;
   MoeConfig moe;

@@ -42,4 +42,11 @@ int64_t tableRowBytes(WeightOp table);
 // Bytes that a planned table takes in memory: all of it, or its row cache. 0: not planned yet.
 int64_t tableResidentBytes(WeightOp table);
 
+// Whether a program's argument of this type is the spans of images (docs/decisions/0016).
+inline bool isSpans(mlir::Type type) {
+  auto tensor = mlir::dyn_cast<mlir::RankedTensorType>(type);
+  return tensor && tensor.getRank() == 2 && tensor.getDimSize(1) == 2 &&
+         tensor.getElementType().isInteger(32);
+}
+
 } // namespace gcompile::gemma

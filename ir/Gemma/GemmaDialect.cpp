@@ -250,6 +250,14 @@ LogicalResult AppendKvOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return verifyHeads(*this, symbols, getCacheAttr(), cache.getHeads(), columns(getV()));
 }
 
+LogicalResult AttentionOp::verify() {
+  if (getWholeSpans() && !getSpans())
+    return emitOpError("has 'whole_spans' and no spans");
+  if (getSpans() && !isSpans(getSpans().getType()))
+    return emitOpError() << "has spans of type " << getSpans().getType() << ", expected T×2";
+  return success();
+}
+
 LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (failed(verifyHeads(*this, symbols, getCacheAttr(), getHeads(), columns(getQ()))))
     return failure();

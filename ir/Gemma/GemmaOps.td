@@ -9,6 +9,7 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def Gemma_Activations : 2DTensorOf<[F32]>; // T×N
 def Gemma_Tokens : 1DTensorOf<[I32]>;      // T
+def Gemma_Spans : 2DTensorOf<[I32]>;       // T×2
 
 class Gemma_Op<string mnemonic, list<Trait> traits = []> : Op<Gemma_Dialect, mnemonic, traits>;
 defvar UsesSymbols = DeclareOpInterfaceMethods<SymbolUserOpInterface>;
@@ -100,14 +101,16 @@ def Gemma_AppendKvOp : Gemma_Op<"append_kv", [MemoryEffects<[MemWrite]>, UsesSym
   let assemblyFormat = "custom<Rows>($k, $v) $cache attr-dict `:` custom<RowTypes>(type($k), type($v))";
 }
 
-def Gemma_AttentionOp : Gemma_Op<"attention", [MemoryEffects<[MemRead]>, SameOperandsAndResultType, UsesSymbols]> {
+def Gemma_AttentionOp : Gemma_Op<"attention", [MemoryEffects<[MemRead]>, AllTypesMatch<["q", "result"]>, UsesSymbols]> {
   let summary = "causal softmax attention over a cache";
   let description = [{ Score scale 1; query head j reads kv head ⌊j · kv_heads / heads⌋; the cache's window applies. Reads what append_kv wrote before it, its own rows included.
-    Over a cache with `derived_keys`, k of position p is rope_p(v ⊙ `key_norm`) with these `frequencies`; both are named exactly then. }];
-  let arguments = (ins Gemma_Activations:$q, FlatSymbolRefAttr:$cache, I64Attr:$heads, OptionalAttr<FlatSymbolRefAttr>:$key_norm,
+    Over a cache with `derived_keys`, k of position p is rope_p(v ⊙ `key_norm`) with these `frequencies`; both are named exactly then.
+    With `spans` (docs/decisions/0016) a row also sees the rows behind it that lie in its image: positions up to spans[t][1], and with `whole_spans` those from spans[t][0] on that the window would hide. }];
+  let arguments = (ins Gemma_Activations:$q, Optional<Gemma_Spans>:$spans, UnitAttr:$whole_spans, FlatSymbolRefAttr:$cache, I64Attr:$heads, OptionalAttr<FlatSymbolRefAttr>:$key_norm,
       OptionalAttr<FlatSymbolRefAttr>:$frequencies);
   let results = (outs Gemma_Activations:$result);
-  let assemblyFormat = "$q `,` $cache attr-dict `:` type($q)";
+  let assemblyFormat = "$q `,` $cache (`spans` $spans^ `:` type($spans))? attr-dict `:` type($q)";
+  let hasVerifier = 1;
 }
 
 def Gemma_GatedGeluOp : Gemma_Op<"gated_gelu", [Pure, SameOperandsAndResultType]> {

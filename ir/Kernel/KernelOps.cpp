@@ -340,6 +340,10 @@ LogicalResult AttendOp::verify() {
       failed(verifyShape(*this, "destination", getOuts(), shaped(getQ()).getShape())) ||
       failed(verifyDerivedKeys(*this)))
     return failure();
+  if (getWholeSpans() && !getSpans())
+    return emitOpError("has 'whole_spans' and no spans");
+  if (getSpans() && failed(verifyShape(*this, "spans", getSpans(), {m, 2})))
+    return failure();
   return verifyCache(*this, getCache(), getKFormat(), getVFormat(), getKvHeads(), getHeadDim(),
                      getCapacity());
 }

@@ -137,7 +137,7 @@ def Kernel_AppendKvOp : Op<Kernel_Dialect, "append_kv", [DeclareOpInterfaceMetho
   let hasVerifier = 1;
 }
 
-def Kernel_AttendOp : Kernel_ComputeOp<"attend"> {
+def Kernel_AttendOp : Kernel_ComputeOp<"attend", [AttrSizedOperandSegments]> {
   let summary = "softmax attention of query rows over a cache";
   let description = [{
     For row m at position p = position + m and query head h (kv head ⌊h · kv_heads / heads⌋): out = Σ_j softmax_j(q·k_j) v_j over cached positions j ≤ p, and j > p − window when window > 0; score scale 1.
@@ -145,11 +145,12 @@ def Kernel_AttendOp : Kernel_ComputeOp<"attend"> {
     slot order with a running maximum. `q`, `outs`: M×(heads·head_dim). Task: row · groups + group of query heads (ir/Kernel/Tasks.h).
     With `k_format` `derived`, `keys` are a norm weight (head_dim), and cosines and sines (capacity×P, row = position) of the first P pairs (the others do not rotate); then
     k_j = rope_j(v_j ⊙ norm weight) of v_j as the cache gives it, window is 0, and no slot is written twice: position + rows ≤ capacity.
+    With `spans` (M×2, absolute positions with first ≤ p ≤ last, inside this call's rows), j ≤ p becomes j ≤ spans[m][1], and with `whole_spans` the window ends no later than spans[m][0]: j > min(p − window, spans[m][0] − 1).
   }];
-  let arguments = (ins Kernel_F32Buffer:$q, Kernel_Packed:$cache, Variadic<Kernel_F32Buffer>:$keys, Kernel_F32Buffer:$outs, Index:$rows, Index:$position,
-      StrAttr:$k_format, StrAttr:$v_format, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, I64Attr:$capacity, I64Attr:$window);
+  let arguments = (ins Kernel_F32Buffer:$q, Kernel_Packed:$cache, Variadic<Kernel_F32Buffer>:$keys, Optional<Kernel_I32Buffer>:$spans, Kernel_F32Buffer:$outs, Index:$rows, Index:$position,
+      StrAttr:$k_format, StrAttr:$v_format, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, I64Attr:$capacity, I64Attr:$window, UnitAttr:$whole_spans);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = "$q `,` $cache (`keys` `(` $keys^ `:` type($keys) `)`)? `outs` `(` $outs `)` `rows` $rows `position` $position attr-dict `:` type($q) `,` type($cache) `,` type($outs) (`->` type($results)^)?";
+  let assemblyFormat = "$q `,` $cache (`keys` `(` $keys^ `:` type($keys) `)`)? (`spans` $spans^ `:` type($spans))? `outs` `(` $outs `)` `rows` $rows `position` $position attr-dict `:` type($q) `,` type($cache) `,` type($outs) (`->` type($results)^)?";
 }
 
 def Kernel_GeluMulOp : Kernel_ComputeOp<"gelu_mul"> {

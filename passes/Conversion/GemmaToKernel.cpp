@@ -1,6 +1,6 @@
 // gemma-to-kernel: each program becomes a function over static capacities
 //   (tokens: memref<Mxi32>, table_rows: memref<Mxi32>, table: memref<Bxi8>, logits:
-//   memref<MxVxf32>, rows: index, position: index)
+//   memref<MxVxf32>, rows: index, position: index, spans: memref<Mx2xi32>)
 // whose operations are kernels on tensors; weights and caches are references, the logits buffer is
 // written by the last kernel.
 #include "ir/Format/CacheLayout.h"
@@ -110,7 +110,7 @@ private:
   OpBuilder builder;
   int64_t capacity = 0;
   Value returned; // of the gemma program; null for prefill
-  Value tokens, tableRows, table, logits, rows, position;
+  Value tokens, tableRows, table, logits, rows, position, spans;
   DenseMap<Value, Value> values;
   DenseMap<std::tuple<Value, int64_t, Attribute>, Quantized> quantized;
   DenseMap<std::pair<Value, Attribute>, Value> rounded;
@@ -376,9 +376,10 @@ LogicalResult ProgramConverter::convert(gemma::AttentionOp op) {
   Value out = destination(op.getLoc(), op.getResult());
   define(op.getResult(),
          kernel::AttendOp::create(builder, op.getLoc(), resultTypes(out), mapped(op.getQ()), memory,
-                                  keys, out, rows, position, *cache->getKFormat(),
-                                  *cache->getVFormat(), op.getHeads(), cache->getHeads(),
-                                  cache->getHeadDim(), *cache->getCapacity(), cache->getWindow()));
+                                  keys, op.getSpans() ? spans : Value(), out, rows, position,
+                                  *cache->getKFormat(), *cache->getVFormat(), op.getHeads(),
+                                  cache->getHeads(), cache->getHeadDim(), *cache->getCapacity(),
+                                  cache->getWindow(), op.getWholeSpans()));
   return success();
 }
 
@@ -442,6 +443,9 @@ LogicalResult ProgramConverter::run() {
   if (returned)
     inputs.push_back(MemRefType::get({capacity, columns(returned)}, builder.getF32Type()));
   inputs.append({index, index});
+  bool takesSpans = llvm::any_of(old.getArgumentTypes(), gemma::isSpans);
+  if (takesSpans)
+    inputs.push_back(MemRefType::get({capacity, 2}, builder.getI32Type()));
 
   Block *block = new Block;
   program.getBody().push_back(block);
@@ -451,8 +455,11 @@ LogicalResult ProgramConverter::run() {
   tableRows = block->getArgument(1);
   table = block->getArgument(2);
   logits = returned ? block->getArgument(3) : Value();
-  rows = block->getArgument(inputs.size() - 2);
-  position = block->getArgument(inputs.size() - 1);
+  int64_t rowsAt = returned ? 4 : 3;
+  rows = block->getArgument(rowsAt);
+  position = block->getArgument(rowsAt + 1);
+  if (takesSpans)
+    spans = block->getArgument(rowsAt + 2);
   builder.setInsertionPointToEnd(block);
   if (capacity == 1)
     rows = arith::ConstantIndexOp::create(builder, loc, 1);

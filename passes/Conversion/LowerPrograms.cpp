@@ -126,14 +126,16 @@ LogicalResult ProgramLowering::run() {
   spaces[(int)kernel::Space::Arena] = load(loc, pointer, call, offsetof(gc_call, arena));
 
   // Arguments as gemma-to-kernel orders them: tokens, table rows, table, logits (absent in
-  // prefill), rows, position.
+  // prefill), rows, position, spans (where images see themselves).
   Block &body = program.front();
   SmallVector<std::pair<Type, size_t>> fields{{pointer, offsetof(gc_call, tokens)},
                                               {pointer, offsetof(gc_call, per_layer_rows)},
                                               {pointer, offsetof(gc_call, per_layer_table)}};
-  if (body.getNumArguments() == 6)
+  if (isa<MemRefType>(body.getArgument(fields.size()).getType()))
     fields.push_back({pointer, offsetof(gc_call, logits)});
   fields.append({{i64, offsetof(gc_call, rows)}, {i64, offsetof(gc_call, position)}});
+  if (isa<MemRefType>(body.getArguments().back().getType()))
+    fields.push_back({pointer, offsetof(gc_call, spans)});
   if (fields.size() != body.getNumArguments())
     return program.emitError("has other arguments than gemma-to-kernel gives programs");
   for (auto [argument, field] : llvm::zip(body.getArguments(), fields))

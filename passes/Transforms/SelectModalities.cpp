@@ -1,7 +1,8 @@
 // gemma-select-modalities: the user keeps some of text, vision and audio; the weights of the others
-// leave the module. Fails when a dropped weight is still used, which would mean that the importer
-// wired a tower into a text program.
+// leave the module, and without vision its programs become causal. Fails when a dropped weight is
+// still used, which would mean that the importer wired a tower into a text program.
 #include "passes/Passes.h"
+#include "passes/Transforms/ImageSpans.h"
 
 using namespace mlir;
 
@@ -27,6 +28,9 @@ struct SelectModalities : impl::SelectModalitiesBase<SelectModalities> {
       symbols.erase(weight);
       ++dropped;
     }
+    if (!llvm::is_contained(keep, "vision"))
+      for (auto program : getOperation().getOps<func::FuncOp>())
+        dropImageSpans(program);
   }
 };
 } // namespace

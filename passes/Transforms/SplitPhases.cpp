@@ -4,6 +4,7 @@
 // (ModelGraph).
 #include "passes/Analysis/ModelGraph.h"
 #include "passes/Passes.h"
+#include "passes/Transforms/ImageSpans.h"
 
 using namespace mlir;
 
@@ -60,7 +61,7 @@ struct SplitPhases : impl::SplitPhasesBase<SplitPhases> {
     prefillProgram.setFunctionType(
         FunctionType::get(&getContext(), prefillProgram.getArgumentTypes(), {}));
     skipped += eraseWhatFeedsNoCache(prefillProgram);
-    cloneProgram(forward, "decode", 1);
+    dropImageSpans(cloneProgram(forward, "decode", 1)); // a decoded token is no image
     cloneProgram(forward, "score", score);
     forward.erase();
   }

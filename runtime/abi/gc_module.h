@@ -46,6 +46,9 @@ typedef struct gc_call {
   float *logits;                  // [rows][vocabulary]; null for prefill
   int64_t rows;                   // 1 … gc_program.max_rows
   int64_t position;               // absolute position of row 0; position + rows <= context
+  const int32_t *spans;           // [rows][2] first and last position of the image that a row is
+                                  // part of, its own twice for text; read only by programs of
+                                  // models whose images see themselves (docs/decisions/0016)
 } gc_call;
 
 GC_STATIC_ASSERT(offsetof(gc_call, per_layer_table) == 8, "gc_call.per_layer_table");
@@ -56,6 +59,7 @@ GC_STATIC_ASSERT(offsetof(gc_call, arena) == 40, "gc_call.arena");
 GC_STATIC_ASSERT(offsetof(gc_call, logits) == 48, "gc_call.logits");
 GC_STATIC_ASSERT(offsetof(gc_call, rows) == 56, "gc_call.rows");
 GC_STATIC_ASSERT(offsetof(gc_call, position) == 64, "gc_call.position");
+GC_STATIC_ASSERT(offsetof(gc_call, spans) == 72, "gc_call.spans");
 
 typedef void (*gc_program_fn)(const gc_env *env, const gc_call *call);
 

@@ -104,8 +104,20 @@ Floats attendWithKernel(const std::string &variant, const KvCache &cache, const 
     run.buffers.insert(run.buffers.end(),
                        {input(cache.keyNorm), input(rotations->cosines), input(rotations->sines)});
   }
+  std::vector<int32_t> spans(2 * maxRows, -77);
+  if (!question.images.empty()) {
+    for (size_t row = 0; row < question.images.size(); ++row) {
+      spans[2 * row] = question.images[row].first;
+      spans[2 * row + 1] = question.images[row].second;
+    }
+    std::string pairs = "memref<" + std::to_string(maxRows) + "x2xi32>";
+    run.arguments += ", %s: " + pairs;
+    run.buffers.push_back(input(spans));
+    keys += "spans %s : " + pairs + " ";
+  }
   run.operation = "kernel.attend %q, %c " + keys + "outs(%o) rows %rows position %position {" +
-                  cacheAttributes(cache) + ", heads = " + std::to_string(question.heads) +
+                  (question.wholeImages ? "whole_spans, " : "") + cacheAttributes(cache) +
+                  ", heads = " + std::to_string(question.heads) +
                   " : i64, kv_heads = " + std::to_string(cache.heads) +
                   " : i64, window = " + std::to_string(question.window) + " : i64} : " + type +
                   ", " + bytes + ", " + type;
@@ -249,16 +261,13 @@ KvCache filledCache(const AttendCase &c) {
 
 AttendQuestion questionOf(const AttendCase &c) { return {c.rows, c.position, c.heads, c.window}; }
 
-class Attend : public testing::TestWithParam<AttendCase> {};
-
-TEST_P(Attend, matchesReference) {
-  const AttendCase &c = GetParam();
+void expectReference(const AttendCase &c, const AttendQuestion &question) {
   KvCache cache = filledCache(c);
   Floats q = randomFloats(c.rows * c.heads * c.headDim, 9, 4.0f);
-  Doubles wanted = reference::attend(q, cache, questionOf(c));
+  Doubles wanted = reference::attend(q, cache, question);
   Floats first;
   for (const std::string &variant : runnableVariants()) {
-    Floats got = attendWithKernel(variant, cache, q, questionOf(c), c.rows);
+    Floats got = attendWithKernel(variant, cache, q, question, c.rows);
     if (first.empty())
       first = got;
     EXPECT_TRUE(sameBits(first, got)) << variant << " differs from " << runnableVariants().front();
@@ -269,6 +278,37 @@ TEST_P(Attend, matchesReference) {
     EXPECT_LE(worst, 4e-6) << variant;
   }
 }
+
+class Attend : public testing::TestWithParam<AttendCase> {};
+
+TEST_P(Attend, matchesReference) { expectReference(GetParam(), questionOf(GetParam())); }
+
+// Images (docs/decisions/0016): rows 2 to 10 and 12 of the call belong to two, and the last rows to
+// a third, with one row of text between them; within the window and beyond it.
+class AttendImages : public testing::TestWithParam<AttendCase> {};
+
+TEST_P(AttendImages, matchesReference) {
+  const AttendCase &c = GetParam();
+  AttendQuestion question = questionOf(c);
+  for (int64_t row = 0; row < c.rows; ++row)
+    question.images.push_back({c.position + row, c.position + row});
+  for (auto [first, last] : {std::pair<int64_t, int64_t>(2, 10), {12, 12}, {14, c.rows - 1}})
+    for (int64_t row = first; row <= std::min(last, c.rows - 1); ++row)
+      question.images[row] = {c.position + first, c.position + std::min(last, c.rows - 1)};
+  for (bool whole : {false, true}) {
+    question.wholeImages = whole;
+    expectReference(c, question);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Attend, AttendImages,
+    testing::Values(AttendCase{"f32", "f32", 2, 1, 16, 0, 64, 0, 20},
+                    AttendCase{"f32", "f32", 2, 1, 16, 4, 64, 0, 20},   // images beyond the window
+                    AttendCase{"kv8", "kv4", 4, 1, 32, 16, 64, 50, 30}, // around the wrap
+                    AttendCase{"f16", "kv8", 4, 2, 32, 48, 128, 1000, 70},
+                    AttendCase{"f32", "f32", 1, 1, 16, 8, 64, 120, 64}, // a ring of one call
+                    AttendCase{"derived", "kv8", 4, 1, 32, 0, 128, 90, 20}));
 
 std::vector<AttendCase> formatCases() {
   std::vector<AttendCase> cases;

@@ -241,10 +241,14 @@ Doubles attend(const Floats &q, const KvCache &cache, const AttendQuestion &ques
       int64_t p = question.position + row, kvHead = head * cache.heads / heads;
       const float *query = q.data() + (row * heads + head) * dims;
       std::vector<int64_t> slots;
-      for (int64_t j = 0; j <= p; ++j) {
+      for (int64_t j = 0; j <= last; ++j) {
         bool isOverwritten = j + cache.capacity <= last;
         bool isOutside = question.window > 0 && j <= p - question.window;
-        if (!isOverwritten && !isOutside)
+        bool isSameImage = !question.images.empty() && question.images[row].first <= j &&
+                           j <= question.images[row].second;
+        bool isSeen = question.wholeImages ? (j <= p && !isOutside) || isSameImage
+                                           : (j <= p || isSameImage) && !isOutside;
+        if (!isOverwritten && isSeen)
           slots.push_back(j % cache.capacity);
       }
       Doubles scores;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gcompile::reference {
@@ -45,6 +46,10 @@ struct KvCache {
 
 struct AttendQuestion {
   int64_t rows, position, heads, window; // window 0: none
+  // Positions of the image of each row, first and last (text: its own); empty: no images. They see
+  // each other, within the window or (`wholeImages`) beyond it.
+  std::vector<std::pair<int64_t, int64_t>> images = {};
+  bool wholeImages = false;
 };
 Doubles attend(const Floats &q, const KvCache &cache, const AttendQuestion &question);
 

@@ -148,6 +148,8 @@ private:
     config["vocab_size"] = facts.vocabulary;
     int64_t perLayerInput = integer("embedding_length_per_layer_input", 0, maxNumber, 0);
     config["hidden_size_per_layer_input"] = perLayerInput;
+    if (perLayerInput == 0) // no key says so; of the published sizes these do, and llama.cpp too
+      config["use_bidirectional_attention"] = "vision";
     if (perLayerInput > 0 && facts.perLayerVocabulary == 0)
       fault("there is no matrix 'per_layer_token_embd.weight', though layers have inputs of their "
             "own");

@@ -8,7 +8,8 @@
 //
 // The valid slots of a row at position p are the ring interval of positions [oldest, p]; only
 // blocks that hold one are visited, so the running maximum is always a real score. Masked slots
-// contribute exactly 0 and may hold anything finite.
+// contribute exactly 0 and may hold anything finite. A row of an image sees to the image's end
+// (docs/decisions/0016), which only moves the ends of that interval.
 //
 // Derived keys (docs/decisions/0007) are formed from values, whose layout has dims as lanes: a
 // score is then a fused chain over chunks of 16 pairs of dims, lower then upper, and one sum of
@@ -73,13 +74,19 @@ private:
     Value position = m.addi(op.getPosition(), row);
     Value last = m.subi(m.addi(op.getPosition(), op.getRows()), m.index(1));
     auto atLeast = [&](Value x, Value y) -> Value { return arith::MaxSIOp::create(m.b, x, y); };
+    auto atMost = [&](Value x, Value y) -> Value { return arith::MinSIOp::create(m.b, x, y); };
     Value oldest = atLeast(m.index(0), m.subi(last, m.index(cache.capacity - 1)));
-    if (int64_t window = op.getWindow(); window > 0)
-      oldest = atLeast(oldest, m.subi(position, m.index(window - 1)));
-    Ring ring{m.remi(oldest, cache.capacity), m.addi(m.subi(position, oldest), 1)};
+    Value newest = position;
+    if (op.getSpans())
+      newest = atMost(atLeast(position, spanOf(row, 1)), last);
+    if (int64_t window = op.getWindow(); window > 0) {
+      Value first = m.subi(position, m.index(window - 1));
+      oldest = atLeast(oldest, op.getWholeSpans() ? atMost(first, spanOf(row, 0)) : first);
+    }
+    Ring ring{m.remi(oldest, cache.capacity), m.addi(m.subi(newest, oldest), 1)};
 
     // Their blocks in slot order: [begin1, end1), then [begin2, blocks) when the interval wraps.
-    Value lastSlot = m.remi(position, cache.capacity);
+    Value lastSlot = m.remi(newest, cache.capacity);
     Value firstBlock = m.divi(ring.first, blockSlots);
     Value end1 = m.addi(m.divi(lastSlot, blockSlots), 1);
     Value wraps = m.compare(arith::CmpIPredicate::ugt, ring.first, lastSlot);
@@ -101,6 +108,12 @@ private:
                         return emitBlock(kvHead, m.addi(i, skip), ring, llvm::to_vector(state));
                       });
     storeOutputs(row, firstHead, ArrayRef<Value>(state).drop_front(group));
+  }
+
+  // First (0) or last (1) position of the row's image.
+  Value spanOf(Value row, int64_t end) {
+    Value at = m.loadScalar(op.getSpans(), {row, m.index(end)});
+    return arith::IndexCastOp::create(m.b, m.b.getIndexType(), at);
   }
 
   void loadQueries(Value row, Value firstHead) {

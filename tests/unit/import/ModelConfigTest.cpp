@@ -31,7 +31,7 @@ TEST(ModelConfig, ReadsTheTinyModel) {
   EXPECT_DOUBLE_EQ(config.rmsEpsilon, 1e-6);
   EXPECT_DOUBLE_EQ(config.logitSoftcap, 30);
   EXPECT_TRUE(config.tiedEmbedding);
-  EXPECT_FALSE(config.bidirectionalVision);
+  EXPECT_EQ(config.imageAttention, ImageAttention::Causal);
   EXPECT_TRUE(config.hasVision);
   EXPECT_TRUE(config.hasAudio);
   EXPECT_FALSE(config.isMoe());
@@ -137,7 +137,7 @@ TEST(ModelConfig, ReadsReserialisedPerLayerConfig) {
   EXPECT_EQ(saved.layers[0].headDim, 16);
   EXPECT_EQ(saved.layers[0].kvHeads, 2);
   EXPECT_FALSE(saved.layers[0].keyEqualsValue);
-  EXPECT_TRUE(saved.bidirectionalVision);
+  EXPECT_EQ(saved.imageAttention, ImageAttention::InWindow);
   EXPECT_EQ(saved.fullRope.rotatedPairs, 4);
 }
 
