@@ -16,6 +16,7 @@ constexpr uint32_t spaceMark = 0x2581;
 // Segments up to here are merged by scanning for the lowest rank; longer ones by a heap. Words of a
 // text are far below.
 constexpr uint32_t shortSegment = 48;
+constexpr uint32_t mostScanned = 128; // pieces that may be merged by scanning at all
 
 // What a segment of up to maxBytes became. One cache line.
 struct KnownSegment {
@@ -37,6 +38,11 @@ struct Symbol {
   uint32_t previous, next; // none at the ends
   // Of the merge with the next symbol; rank none: there is none, or this symbol is gone.
   uint32_t rank, result;
+};
+
+struct Token {
+  uint32_t piece;
+  uint32_t pieces; // that it was merged from
 };
 
 struct HeapEntry {
@@ -247,7 +253,12 @@ private:
       *known = pair;
     return pair;
   }
-  uint32_t mergeShort(uint32_t *pieces, uint32_t pieceCount) const;
+  uint32_t mergeShort(uint32_t *pieces, uint32_t pieceCount, uint32_t *lengths = nullptr) const;
+  void mergeByHeap(const uint32_t *pieces, uint32_t pieceCount, Symbol *symbols,
+                   HeapEntry *heap) const;
+  uint32_t mergeWindow(const uint32_t *pieces, uint32_t pieceCount, Token *tokens, Symbol *symbols,
+                       HeapEntry *heap) const;
+  bool staysApart(const uint32_t *pieces, Token left, Token right) const;
   Status mergeLong(uint32_t pieceCount);
 
   const Tokenizer &t;
@@ -262,16 +273,21 @@ private:
   bool dependsOnText = false;
 };
 
-// Merges in place; gives the number of pieces that are left.
-uint32_t Tokenizer::Segmenter::mergeShort(uint32_t *pieces, uint32_t count) const {
-  uint32_t ranks[shortSegment], results[shortSegment];
+// Merges in place by scanning for the lowest rank; gives the number of pieces that are left, and in
+// `lengths`, unless it is null, of how many each was made.
+uint32_t Tokenizer::Segmenter::mergeShort(uint32_t *pieces, uint32_t count,
+                                          uint32_t *lengths) const {
+  uint32_t ranks[mostScanned], results[mostScanned];
   auto look = [&](uint32_t i) {
     KnownPair found = i + 1 < count ? merge(pieces[i], pieces[i + 1]) : KnownPair{0, 0, none, 0};
     ranks[i] = found.rank;
     results[i] = found.result;
   };
-  for (uint32_t i = 0; i < count; ++i)
+  for (uint32_t i = 0; i < count; ++i) {
     look(i);
+    if (lengths)
+      lengths[i] = 1;
+  }
   while (count > 1) {
     uint32_t best = 0;
     for (uint32_t i = 1; i + 1 < count; ++i)
@@ -286,6 +302,11 @@ uint32_t Tokenizer::Segmenter::mergeShort(uint32_t *pieces, uint32_t count) cons
       ranks[i] = ranks[i + 1];
       results[i] = results[i + 1];
     }
+    if (lengths) {
+      lengths[best] += lengths[best + 1];
+      for (uint32_t i = best + 1; i < count; ++i)
+        lengths[i] = lengths[i + 1];
+    }
     look(best);
     if (best)
       look(best - 1);
@@ -293,21 +314,12 @@ uint32_t Tokenizer::Segmenter::mergeShort(uint32_t *pieces, uint32_t count) cons
   return count;
 }
 
-Status Tokenizer::Segmenter::mergeLong(uint32_t count) {
-  // Behind the pieces lie the symbols, then the heap. Each merge takes one entry out and puts at
-  // most two in, so 2 · count are enough.
-  uint64_t linksAt = symbolsAt() + (room * sizeof(uint32_t) + 7) / 8 * 8;
-  uint64_t heapAt = linksAt + (uint64_t(count) * sizeof(Symbol) + 7) / 8 * 8;
-  if (!scratch.atLeast(heapAt + 2 * uint64_t(count) * sizeof(HeapEntry))) {
-    this->count = count;
-    return noMemory();
-  }
-  auto *data = static_cast<uint8_t *>(scratch.data);
-  const uint32_t *pieces = this->symbols();
-  auto *symbols = reinterpret_cast<Symbol *>(data + linksAt);
-  auto *heap = reinterpret_cast<HeapEntry *>(data + heapAt);
+// Merges `count` pieces with a heap; leaves symbols that are linked by `next`, the first in place
+// 0. Each merge takes one entry out of the heap and puts at most two in, so it needs 2 · count
+// places.
+void Tokenizer::Segmenter::mergeByHeap(const uint32_t *pieces, uint32_t count, Symbol *symbols,
+                                       HeapEntry *heap) const {
   uint32_t heapCount = 0;
-
   auto push = [&](HeapEntry entry) {
     uint32_t at = heapCount++;
     for (; at && entry.before(heap[(at - 1) / 2]); at = (at - 1) / 2)
@@ -356,8 +368,85 @@ Status Tokenizer::Segmenter::mergeLong(uint32_t count) {
     if (s.previous != none)
       look(s.previous);
   }
-  for (uint32_t i = 0; i != none; i = symbols[i].next)
-    sink.put(symbols[i].piece);
+}
+
+// What `count` pieces become; needs room for `count` tokens.
+uint32_t Tokenizer::Segmenter::mergeWindow(const uint32_t *pieces, uint32_t count, Token *tokens,
+                                           Symbol *symbols, HeapEntry *heap) const {
+  uint32_t tokenCount = 0;
+  if (count <= mostScanned) {
+    uint32_t merged[mostScanned], lengths[mostScanned];
+    __builtin_memcpy(merged, pieces, count * sizeof(uint32_t));
+    tokenCount = mergeShort(merged, count, lengths);
+    for (uint32_t i = 0; i < tokenCount; ++i)
+      tokens[i] = {merged[i], lengths[i]};
+    return tokenCount;
+  }
+  mergeByHeap(pieces, count, symbols, heap);
+  for (uint32_t i = 0, next; i != none; i = next) {
+    next = symbols[i].next;
+    tokens[tokenCount++] = {symbols[i].piece, (next == none ? count : next) - i};
+  }
+  return tokenCount;
+}
+
+// Whether the pieces of two tokens become these two. Of tokens that are very long it says no.
+bool Tokenizer::Segmenter::staysApart(const uint32_t *pieces, Token left, Token right) const {
+  uint32_t count = left.pieces + right.pieces, merged[mostScanned];
+  if (count > mostScanned)
+    return false;
+  __builtin_memcpy(merged, pieces, count * sizeof(uint32_t));
+  return mergeShort(merged, count) == 2 && merged[0] == left.piece && merged[1] == right.piece;
+}
+
+// A long segment is merged in windows that fit a cache.
+//
+// Tokens t₁ … tₙ are what a text becomes exactly when each two neighbours are what their own text
+// becomes. For: up to the first merge across a boundary, each part of the text changes as if it
+// were alone, in the same order (lowest rank, then leftmost); so the first merge across tᵢ | tᵢ₊₁
+// would also happen in the text of these two alone. Hence the end of a window, where the text that
+// follows is missing, is cut off, the next window begins where a token ends, and only the two
+// tokens at that place are looked at; where they do not stay as they are, a larger window begins
+// further back. Each time in a row twice as far, so that no text is merged more than a few times.
+Status Tokenizer::Segmenter::mergeLong(uint32_t count) {
+  constexpr uint32_t firstWindow = 512, cutOff = 64;
+  // Behind the pieces lie the tokens, of which there are never more, then symbols and heap.
+  uint64_t tokensAt = (symbolsAt() + room * sizeof(uint32_t) + 7) / 8 * 8;
+  uint64_t windowAt = tokensAt + uint64_t(count) * sizeof(Token);
+  uint32_t at = 0, window = firstWindow, stepsBack = 1;
+  uint64_t tokenCount = 0;
+  while (at < count) {
+    uint32_t size = window < count - at ? window : count - at;
+    uint32_t heapRoom = size > mostScanned ? size : 0;
+    if (!scratch.atLeast(windowAt + heapRoom * (sizeof(Symbol) + 2 * sizeof(HeapEntry)))) {
+      this->count = count;
+      return noMemory();
+    }
+    auto *data = static_cast<uint8_t *>(scratch.data);
+    const uint32_t *pieces = this->symbols() + at;
+    auto *tokens = reinterpret_cast<Token *>(data + tokensAt) + tokenCount;
+    auto *found = reinterpret_cast<Symbol *>(data + windowAt);
+    uint32_t made =
+        mergeWindow(pieces, size, tokens, found, reinterpret_cast<HeapEntry *>(found + heapRoom));
+    if (tokenCount && !staysApart(pieces - tokens[-1].pieces, tokens[-1], tokens[0])) {
+      uint32_t reach = at + size;
+      for (uint32_t i = 0; i < stepsBack && tokenCount; ++i, --tokenCount)
+        at -= (--tokens)->pieces;
+      stepsBack *= 2;
+      window = 2 * (reach - at);
+      continue;
+    }
+    uint32_t end = at + size == count ? size : size - cutOff, kept = 0, used = 0;
+    while (kept < made && used + tokens[kept].pieces <= end)
+      used += tokens[kept++].pieces;
+    window = kept ? firstWindow : 2 * window;
+    stepsBack = kept ? 1 : stepsBack;
+    tokenCount += kept;
+    at += used;
+  }
+  auto *tokens = reinterpret_cast<const Token *>(static_cast<uint8_t *>(scratch.data) + tokensAt);
+  for (uint64_t i = 0; i < tokenCount; ++i)
+    sink.put(tokens[i].piece);
   return GC_OK;
 }
 
