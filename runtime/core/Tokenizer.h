@@ -75,6 +75,8 @@ public:
   // Appends the text of one token; `out` has room for longestOutput() bytes. Returns the bytes
   // written.
   uint64_t decode(gc_text_state &state, uint32_t piece, Specials specials, char *out) const;
+  // Likewise, with nothing held back: each byte token is its byte.
+  uint64_t decodeBytes(uint32_t piece, Specials specials, char *out) const;
   // What is still held back.
   static uint64_t finish(gc_text_state &state, char *out);
   // A piece plus the held-back bytes, each of which may become the three bytes of U+FFFD.

@@ -31,6 +31,14 @@ uint64_t Tokenizer::decode(gc_text_state &state, uint32_t piece, Specials specia
   return written;
 }
 
+uint64_t Tokenizer::decodeBytes(uint32_t piece, Specials specials, char *out) const {
+  gc_text_state nothing = {};
+  if ((kinds[piece] & 0xFF) != GC_PIECE_BYTE)
+    return decode(nothing, piece, specials, out);
+  *out = char(kinds[piece] >> 8);
+  return 1;
+}
+
 // The reference library decides about a run of byte tokens as a whole: text when all of it is
 // UTF-8, else each byte is replaced.
 uint64_t Tokenizer::finish(gc_text_state &state, char *out) {

@@ -19,27 +19,6 @@ bool isSpace(uint32_t c) {
          c == 0x3000;
 }
 
-void trim(const char *&text, size_t &bytes) {
-  auto *begin = reinterpret_cast<const uint8_t *>(text), *end = begin + bytes;
-  while (begin < end) {
-    Utf8 c = decodeUtf8(begin, uint64_t(end - begin));
-    if (c.bytes <= 0 || !isSpace(c.codePoint))
-      break;
-    begin += c.bytes;
-  }
-  while (begin < end) {
-    const uint8_t *last = end - 1;
-    while (last > begin && end - last < 4 && (*last & 0xC0) == 0x80)
-      --last;
-    Utf8 c = decodeUtf8(last, uint64_t(end - last));
-    if (c.bytes != end - last || !isSpace(c.codePoint))
-      break;
-    end = last;
-  }
-  text = reinterpret_cast<const char *>(begin);
-  bytes = size_t(end - begin);
-}
-
 const char *find(const char *text, const char *end, const char *wanted) {
   return static_cast<const char *>(memmem(text, size_t(end - text), wanted, strlen(wanted)));
 }
@@ -101,7 +80,7 @@ private:
 
   void content(const char *text, size_t bytes) {
     if (has(GC_TURN_TRIMS) && bytes)
-      trim(text, bytes);
+      trimSpace(text, bytes);
     out.literal(text, bytes);
   }
 
@@ -237,7 +216,7 @@ private:
       at = close ? close + strlen("<channel|>") : end;
     }
     const char *begin = kept;
-    trim(begin, count);
+    trimSpace(begin, count);
     out.literal(begin, count);
     free(kept);
   }
@@ -575,6 +554,27 @@ void ChatRenderer::items(const JsonValue &schema) {
 }
 
 } // namespace
+
+void trimSpace(const char *&text, size_t &bytes) {
+  auto *begin = reinterpret_cast<const uint8_t *>(text), *end = begin + bytes;
+  while (begin < end) {
+    Utf8 c = decodeUtf8(begin, uint64_t(end - begin));
+    if (c.bytes <= 0 || !isSpace(c.codePoint))
+      break;
+    begin += c.bytes;
+  }
+  while (begin < end) {
+    const uint8_t *last = end - 1;
+    while (last > begin && end - last < 4 && (*last & 0xC0) == 0x80)
+      --last;
+    Utf8 c = decodeUtf8(last, uint64_t(end - last));
+    if (c.bytes != end - last || !isSpace(c.codePoint))
+      break;
+    end = last;
+  }
+  text = reinterpret_cast<const char *>(begin);
+  bytes = size_t(end - begin);
+}
 
 Status renderChat(const gc_turn_form &form, const gc_chat &chat, Rendering &out, Message &message) {
   return ChatRenderer(form, chat, out, message).run();

@@ -60,4 +60,7 @@ public:
 // Appends the conversation. GC_BAD_ARGUMENT: something in it has no form; GC_NO_MEMORY.
 Status renderChat(const gc_turn_form &form, const gc_chat &chat, Rendering &out, Message &message);
 
+// Takes white space off both ends, as the template's trim does.
+void trimSpace(const char *&text, size_t &bytes);
+
 } // namespace gcompile::runtime

@@ -1,4 +1,5 @@
 // gc_tokenize, gc_detokenize and gc_chat_tokens: the tokenizer and the turn form behind the C API.
+#include "runtime/host/AnswerReader.h"
 #include "runtime/host/ChatRenderer.h"
 
 using namespace gcompile::runtime;
@@ -67,10 +68,13 @@ gc_status gc_detokenize(const gc_model *model, gc_text_state *state, int32_t tok
     *bytes = Tokenizer::finish(*state, out);
   else if (uint32_t(token) >= model->tokenizer.pieceCount())
     *bytes = 0; // rows of the embedding that pad the vocabulary
-  else
-    *bytes = model->tokenizer.decode(
-        *state, uint32_t(token),
-        flags & GC_TEXT_SHOW_SPECIALS ? Tokenizer::Specials::Show : Tokenizer::Specials::Hide, out);
+  else {
+    auto specials =
+        flags & GC_TEXT_SHOW_SPECIALS ? Tokenizer::Specials::Show : Tokenizer::Specials::Hide;
+    *bytes = flags & GC_TEXT_BYTES
+                 ? model->tokenizer.decodeBytes(uint32_t(token), specials, out)
+                 : model->tokenizer.decode(*state, uint32_t(token), specials, out);
+  }
   return GC_OK;
 }
 
@@ -125,5 +129,75 @@ gc_status gc_chat_text(const gc_model *model, const gc_chat *chat, char *text, s
   if (written)
     memcpy(text, rendering.text, written);
   *bytes = rendering.used;
+  return GC_OK;
+}
+
+namespace {
+
+// Tokens one by one, with special tokens apart from the text before them.
+template <typename Use>
+gc_status eachPiece(const gc_model *model, const int32_t *tokens, size_t count, Use use) {
+  const Tokenizer &tokenizer = model->tokenizer;
+  auto *piece = static_cast<char *>(malloc(tokenizer.longestOutput()));
+  if (!piece)
+    return fail(GC_NO_MEMORY, "no memory to read an answer");
+  gc_text_state state = {};
+  gc_status status = GC_OK;
+  for (size_t i = 0; i < count && status == GC_OK; ++i) {
+    int32_t token = tokens[i];
+    if (token < 0 || token >= int32_t(model->manifest().vocabulary)) {
+      status = fail(GC_BAD_ARGUMENT, "token ", token, " is not in the vocabulary of ",
+                    model->manifest().vocabulary);
+    } else if (uint32_t(token) < tokenizer.pieceCount()) {
+      uint64_t bytes = tokenizer.decodeBytes(uint32_t(token), Tokenizer::Specials::Show, piece);
+      AnswerMark mark = answerMark(piece, bytes);
+      if (mark == AnswerMark::None) {
+        bytes = tokenizer.decode(state, uint32_t(token), Tokenizer::Specials::Hide, piece);
+      } else if (uint64_t before = Tokenizer::finish(state, piece)) {
+        use(piece, before, AnswerMark::None);
+        bytes = tokenizer.decodeBytes(uint32_t(token), Tokenizer::Specials::Show, piece);
+      }
+      use(piece, bytes, mark);
+    }
+  }
+  use(piece, Tokenizer::finish(state, piece), AnswerMark::None);
+  free(piece);
+  return status;
+}
+
+} // namespace
+
+gc_status gc_answer(const gc_model *model, const int32_t *prompt, size_t prompt_count,
+                    const int32_t *tokens, size_t token_count, char *json, size_t capacity,
+                    size_t *bytes) {
+  if (!model || (!prompt && prompt_count) || (!tokens && token_count) || (!json && capacity) ||
+      !bytes)
+    return fail(GC_BAD_ARGUMENT, "gc_answer: model, tokens and bytes must not be null");
+  gc_status status = needTokenizer(model);
+  if (status != GC_OK)
+    return status;
+  bool inThought = false;
+  status = eachPiece(model, prompt, prompt_count, [&](const char *, uint64_t, AnswerMark mark) {
+    if (mark != AnswerMark::None)
+      inThought = mark == AnswerMark::ThoughtOpens;
+  });
+  if (status != GC_OK)
+    return status;
+  AnswerReader reader(inThought);
+  status = eachPiece(model, tokens, token_count,
+                     [&](const char *piece, uint64_t length, AnswerMark mark) {
+                       if (length)
+                         reader.add(piece, length, mark);
+                     });
+  if (status != GC_OK)
+    return status;
+  TextBuffer message;
+  if (reader.finish(message) != GC_OK)
+    return fail(GC_NO_MEMORY, "no memory to take an answer of ", uint64_t(token_count),
+                " tokens apart");
+  size_t written = message.bytes < capacity ? message.bytes : capacity;
+  if (written)
+    memcpy(json, message.text, written);
+  *bytes = message.bytes;
   return GC_OK;
 }

@@ -28,6 +28,7 @@ enum class Option {
   Window,
   Score,
   Tokenize,
+  Detokenize,
   Bench,
   PromptTokens,
   DecodeTokens,
@@ -69,6 +70,7 @@ constexpr Known known[] = {
     {"--window", Option::Window, Takes::Value},
     {"--score", Option::Score, Takes::Value},
     {"--tokenize", Option::Tokenize, Takes::Value},
+    {"--detokenize", Option::Detokenize, Takes::Value},
     {"--bench", Option::Bench, Takes::Nothing},
     {"--prompt-tokens", Option::PromptTokens, Takes::Value},
     {"--decode-tokens", Option::DecodeTokens, Takes::Value},
@@ -190,6 +192,9 @@ public:
     case Option::Tokenize:
       a.textFile = value;
       return mode(Mode::Tokenize, name);
+    case Option::Detokenize:
+      a.textFile = value;
+      return mode(Mode::Detokenize, name);
     case Option::Bench:
       return mode(Mode::Bench, name);
     case Option::Logits:
@@ -366,6 +371,8 @@ void printHelp() {
       "                       [--score last-half|all] predictions of each window (default "
       "last-half)\n"
       "  --tokenize FILE      the tokens of a text\n"
+      "  --detokenize FILE    the text of tokens, as --tokenize prints them; '-' is standard "
+      "input\n"
       "  --bench              speed and memory; [--prompt-tokens P] [--decode-tokens N]\n"
       "  --logits             logits after every token of the prompt\n"
       "  --verify             check every byte of the file\n"

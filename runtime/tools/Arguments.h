@@ -15,6 +15,7 @@ enum class Mode {
   Conversation,
   Perplexity,
   Tokenize,
+  Detokenize,
   Bench,
   Logits,
   Verify,
@@ -36,7 +37,7 @@ struct Arguments {
   const char *tools = nullptr;    // --tools: a file
   const char *messages = nullptr; // --messages: a file with a whole conversation; a prompt, too
   int think = 0, render = 0;
-  const char *textFile = nullptr; // of --perplexity and --tokenize
+  const char *textFile = nullptr; // of --perplexity, --tokenize and --detokenize
   int64_t limit = -1;             // -n; -1: not given
   // sampling: not given means what the checkpoint says
   int hasTemperature = 0, hasTopK = 0, hasTopP = 0;

@@ -118,12 +118,25 @@ ExitCode promptTooLong(const Run &run, size_t tokens) {
                   tokens, run.info.context);
 }
 
-void printJson(const Run &run, const List<int32_t> &prompt, const Generated &result) {
+ExitCode printJson(const Run &run, const List<int32_t> &prompt, const Generated &result) {
+  List<char> message;
+  if (run.arguments.chat) {
+    size_t bytes = 0;
+    for (int pass = 0; pass < 2; ++pass) { // the first counts
+      message.resize(bytes);
+      gc_status status = gc_answer(run.model, prompt.data(), prompt.count(), result.tokens.data(),
+                                   result.tokens.count(), message.data(), bytes, &bytes);
+      if (status != GC_OK)
+        return report(status);
+    }
+  }
   Json json(stdout);
   json.open('{');
   json.key("prompt_tokens").integers(prompt.data(), prompt.count());
   json.key("tokens").integers(result.tokens.data(), result.tokens.count());
   json.key("text").string(result.text.data(), result.text.count());
+  if (message.count())
+    json.key("message").raw(message.data(), message.count());
   json.key("stop_reason").string(result.stopReason);
   json.key("timings").open('{');
   json.key("load_seconds").number(run.loadSeconds);
@@ -137,6 +150,7 @@ void printJson(const Run &run, const List<int32_t> &prompt, const Generated &res
   json.key("threads").integer(gc_session_threads(run.session));
   json.key("isa").string(run.info.isa);
   json.close('}').end();
+  return ExitDone;
 }
 
 } // namespace
@@ -165,8 +179,7 @@ ExitCode runGenerate(Run &run) {
     return report(status);
   }
   if (run.arguments.json) {
-    printJson(run, prompt, result);
-    return ExitDone;
+    return printJson(run, prompt, result);
   }
   for (size_t i = 0; !shows && i < result.tokens.count(); ++i)
     printf("%s%d", i ? "," : "", result.tokens[i]);

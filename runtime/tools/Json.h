@@ -59,6 +59,12 @@ public:
     fputc('"', file);
     return *this;
   }
+  // JSON as it stands.
+  Json &raw(const char *text, size_t bytes) {
+    separate();
+    fwrite(text, 1, bytes, file);
+    return *this;
+  }
   Json &integer(int64_t value) {
     separate();
     fprintf(file, "%lld", static_cast<long long>(value));

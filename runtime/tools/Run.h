@@ -53,6 +53,7 @@ ExitCode runRender(Run &run);
 ExitCode runConversation(Run &run);
 ExitCode runPerplexity(Run &run);
 ExitCode runTokenize(Run &run);
+ExitCode runDetokenize(Run &run);
 ExitCode runLogits(Run &run);
 ExitCode runBench(Run &run);
 

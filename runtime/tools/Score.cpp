@@ -34,6 +34,47 @@ ExitCode runTokenize(Run &run) {
   return ExitDone;
 }
 
+// The exact inverse of --tokenize: special tokens are shown, and a byte token is its byte, so that
+// text that is no UTF-8 comes back too. (U+2581 is a space in the model's vocabulary, and comes
+// back as one.)
+ExitCode runDetokenize(Run &run) {
+  List<char> numbers, text, piece;
+  ExitCode code = readText(run.arguments.textFile, numbers);
+  if (code != ExitDone)
+    return code;
+  numbers.add(0);
+  piece.resize(gc_longest_piece(run.model));
+  gc_text_state state = {};
+  size_t count = 0;
+  for (const char *at = numbers.data(), *end = at + numbers.count() - 1;;) {
+    while (at < end && (*at == ',' || *at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+      ++at;
+    if (at == end)
+      break;
+    int64_t token = 0;
+    const char *begin = at;
+    while (at < end && *at >= '0' && *at <= '9' && token <= INT32_MAX)
+      token = 10 * token + (*at++ - '0');
+    if (at == begin || token > INT32_MAX)
+      return badInput("'%s': number %zu is no token, expected numbers with commas or white space "
+                      "between, such as 2,5,7",
+                      run.arguments.textFile, count + 1);
+    size_t bytes = 0;
+    gc_status status =
+        gc_detokenize(run.model, &state, int32_t(token), GC_TEXT_SHOW_SPECIALS | GC_TEXT_BYTES,
+                      piece.data(), piece.count(), &bytes);
+    if (status != GC_OK)
+      return report(status);
+    text.append(piece.data(), bytes);
+    ++count;
+  }
+  if (run.arguments.json)
+    Json(stdout).open('{').key("text").string(text.data(), text.count()).close('}').end();
+  else
+    fwrite(text.data(), 1, text.count(), stdout);
+  return ExitDone;
+}
+
 // As llama.cpp's llama-perplexity: <bos> and the text in windows of N, the first token of each
 // replaced by <bos>, the last N/2 - 1 predictions of each scored, the last partial window dropped.
 // With --score all every prediction of a window counts.

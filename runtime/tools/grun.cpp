@@ -27,6 +27,8 @@ ExitCode dispatch(Run &run) {
     return runPerplexity(run);
   case Mode::Tokenize:
     return runTokenize(run);
+  case Mode::Detokenize:
+    return runDetokenize(run);
   case Mode::Logits:
     return runLogits(run);
   case Mode::Bench:

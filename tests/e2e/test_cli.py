@@ -83,6 +83,12 @@ for prompt in goldens["prompts"][:4]:
     stop = next((i for i, token in enumerate(prompt["greedy_ids"]) if token in (1, 6)), 32)
     report.equal(f"chat: template of {question[:20]!r}", answer["prompt_tokens"], prompt["ids"])
     report.equal(f"chat: answer to {question[:20]!r}", answer["tokens"], prompt["greedy_ids"][:stop])
+    report.equal(f"chat: the answer as a message to {question[:20]!r}", answer["message"], {"role": "assistant", "content": answer["text"].strip()})
+    talk = os.path.join(folder, "talk.json")
+    with open(talk, "w", encoding="utf-8") as file:
+        json.dump([{"role": "user", "content": question}, answer["message"], {"role": "user", "content": "And?"}], file)
+    rendered = gc.must([gc.GRUN, artifact, "--messages", talk, "--render"]).stdout
+    report.check(f"chat: which goes back into the conversation {question[:20]!r}", answer["text"].strip() + "<turn|>" in rendered, rendered[-200:])
     report.equal(f"chat: stop reason of {question[:20]!r}", answer["stop_reason"], "stop_token" if stop < 32 else "length")
     plain = gc.must([gc.GRUN, artifact, "--chat", "-p", question, "-n", "32", "--temperature", "0"]).stdout
     report.equal(f"chat: text on standard output for {question[:20]!r}", plain.strip(), answer["text"].strip())
@@ -110,6 +116,19 @@ report.equal("number of tokens of the held-out text", len(heldout), goldens["hel
 report.equal("tokens 1000 to 1255 of it", heldout[1000:1256], goldens["nll_256"]["ids"][1:])
 with open(source, "wb") as file:
     file.write(b"caf\xe9 \xff\xfe \xf0\x9f\x98\x80\xf0\x9f")
+for name, data in (("text", "Hei på deg,\n  verden!\t<bos>🙂".encode()), ("bytes that are no UTF-8", b"a\xff\xfe\xc3(\xf0\x9f\x99 z\x00\xe6\x97"),
+                   ("every byte", bytes(range(256)) * 3), ("nothing", b""), ("held-out text", open(os.path.join(gc.TINY, "eval", "heldout.txt"), "rb").read())):
+    path, ids = os.path.join(folder, "text.bin"), os.path.join(folder, "ids.txt")
+    with open(path, "wb") as file:
+        file.write(data)
+    with open(ids, "w", encoding="ascii") as file:
+        file.write(gc.must([gc.GRUN, artifact, "--tokenize", path]).stdout)
+    for how, stdin in ((ids, None), ("-", open(ids, "rb"))):
+        found = subprocess.run([gc.GRUN, artifact, "--detokenize", how], stdin=stdin, capture_output=True, check=True).stdout
+        report.check(f"--detokenize is the inverse of --tokenize: {name}", found == data, f"{found[:40]!r}")
+for numbers, wanted in (("2,x", "number 2 is no token"), ("-1", "number 1 is no token"), ("99999999999", "number 1 is no token"), ("999999", "not in the vocabulary")):
+    result = gc.run([gc.GRUN, artifact, "--detokenize", "-"], stdin=numbers.encode())
+    report.check(f"--detokenize refuses {numbers}", result.code == 1 and wanted in result.stderr, result.stderr.strip())
 report.check("invalid UTF-8 goes byte by byte", len(gc.grun_json(artifact, "--tokenize", source)["tokens"]) >= 8)
 
 # --- sampling ---

@@ -97,6 +97,7 @@ OUTPUTS = {
               "memory threads prompt_tokens decode_tokens prefill_tokens_per_second decode_tokens_per_second first_token_seconds load_seconds peak_rss_bytes predicted"),
     "perplexity": ([gc.grun_json(artifact, "--perplexity", text)], "tokens nll perplexity"),
     "tokenize": ([gc.grun_json(artifact, "--tokenize", text)], "tokens"),
+    "detokenize": ([json.loads(gc.must([gc.GRUN, artifact, "--detokenize", "-", "--json"], stdin=b"2,5,7").stdout)], "text"),
     "generation": ([gc.grun_json(artifact, "-p", "The", "-n", 4), gc.grun_json(artifact, "--chat", "-p", "Hello")], "prompt_tokens tokens text stop_reason timings"),
     "logits": ([gc.grun_json(artifact, "--logits", "--tokens", "2,5,7")], "logits"),
 }

@@ -103,7 +103,10 @@ typedef struct gc_text_state {
   uint32_t pending_bytes;
 } gc_text_state;
 
-enum { GC_TEXT_SHOW_SPECIALS = 1 };
+enum {
+  GC_TEXT_SHOW_SPECIALS = 1,
+  GC_TEXT_BYTES = 2, /* each byte token is its byte, at once: UTF-8 only if the text was */
+};
 
 /* Appends the text of `token` to `out` (capacity bytes, at least gc_longest_piece) and sets
  * `bytes`. Token -1 ends the text: what was held back comes out. Special tokens have no text unless
@@ -163,6 +166,15 @@ gc_status gc_chat_tokens(const gc_model *model, const gc_chat *chat, int32_t *to
  * the number there are to `bytes`. */
 gc_status gc_chat_text(const gc_model *model, const gc_chat *chat, char *text, size_t capacity,
                        size_t *bytes);
+
+/* An answer taken apart, as a message in JSON: {"role": "assistant", "content": …} and, where there
+ * are some, "reasoning" and "tool_calls", each {"type": "function", "function": {"name": …,
+ * "arguments": {…}}}. A call that cannot be read has null for arguments, and "error" and "text"
+ * beside the function. `prompt` is what the answer follows (it may have opened a thought); may be
+ * null with a count of 0. Writes and counts bytes as gc_chat_text does. */
+gc_status gc_answer(const gc_model *model, const int32_t *prompt, size_t prompt_count,
+                    const int32_t *tokens, size_t token_count, char *json, size_t capacity,
+                    size_t *bytes);
 
 /* ---- sessions ---- */
 
