@@ -110,9 +110,7 @@ private:
         find(replaceTail(name, "ffn_up_exps.weight", "ffn_gate_exps.weight")))
       return Error::success(); // comes with its gate
     if (name.ends_with("attn_qkv.weight"))
-      return importError("tensor " + inQuotes(name) +
-                         " is a fused query, key and value, which is not read; give a file that "
-                         "convert_hf_to_gguf.py made without fusing");
+      return addFused(located);
     if (name.ends_with("ffn_gate_exps.weight"))
       return addExperts(located);
     return addOne(logicalNameOfGguf(name).value_or(name.str()), {&located});
@@ -120,6 +118,46 @@ private:
 
   static std::string replaceTail(StringRef name, StringRef tail, StringRef other) {
     return (name.drop_back(tail.size()) + other).str();
+  }
+
+  // Rows of queries, below them those of keys, then values. llama.cpp splits them so (models/
+  // gemma4.cpp, commit of llama-cpp-python 0.3.36): queries are as wide as what the output
+  // projection reads, keys and values share the rest.
+  Error addFused(const Located &fused) {
+    const GgufTensor &tensor = fused.tensor;
+    StringRef stem = StringRef(tensor.name).drop_back(StringRef("attn_qkv.weight").size());
+    const Located *output = find(stem + "attn_output.weight");
+    int64_t rows = tensor.extents.size() == 2 ? tensor.extents[1] : 0;
+    int64_t queries =
+        output && output->tensor.extents.size() == 2 ? output->tensor.extents[0] : rows;
+    if (queries >= rows || (rows - queries) % 2 != 0)
+      return importError("tensor " + inQuotes(tensor.name) + " has " + Twine(rows) +
+                         " rows of queries, keys and values; with 'attn_output.weight' beside it " +
+                         "that reads " + Twine(queries) +
+                         " they do not split into these and two equal halves");
+    if (find(stem + "attn_qkv.scale"))
+      return importError("tensor " + inQuotes(tensor.name) +
+                         " has a further scale, which is not read of fused weights");
+    uint64_t rowBytes = tensor.bytes / static_cast<uint64_t>(rows);
+    int64_t first = 0;
+    for (auto [part, count] :
+         {std::pair("attn_q.weight", queries), std::pair("attn_k.weight", (rows - queries) / 2),
+          std::pair("attn_v.weight", (rows - queries) / 2)}) {
+      Located one = fused;
+      one.tensor.name = (stem + part).str();
+      one.tensor.extents[1] = count;
+      one.tensor.offset += static_cast<uint64_t>(first) * rowBytes;
+      one.tensor.bytes = static_cast<uint64_t>(count) * rowBytes;
+      first += count;
+      if (find(one.tensor.name))
+        return importError("tensors " + inQuotes(tensor.name) + " and " +
+                           inQuotes(one.tensor.name) + " are the same weight");
+      file.names.push_back(one.tensor.name);
+      if (Error error =
+              addOne(logicalNameOfGguf(one.tensor.name).value_or(one.tensor.name), {&one}))
+        return error;
+    }
+    return Error::success();
   }
 
   // Older files hold the gates and the ups of experts apart; the model wants them side by side.

@@ -28,6 +28,7 @@ constexpr uint32_t f32 = 0, q4_0 = 2, q8_0 = 8, nvfp4 = 40;
 struct WriteOptions {
   bool splitExperts = false; // older files: gates and ups apart
   bool withoutScalars = false;
+  bool fuseQueries = false; // with keys and values, in layers that have both
 };
 
 // The keys that llama.cpp's converter writes.
@@ -91,6 +92,19 @@ void writeTensors(GgufWriter &writer, const ImportedModel &model,
     std::vector<float> values =
         valueOf(model.checkpoint->readAllAsFloat(*model.tensors->find(spec.role, spec.layer)));
     std::vector<int64_t> extents(spec.shape.rbegin(), spec.shape.rend());
+    const TensorInfo *value =
+        spec.layer < 0 ? nullptr : model.tensors->find(TensorRole::Value, spec.layer);
+    if (options.fuseQueries && value) {
+      if (spec.role == TensorRole::Key || spec.role == TensorRole::Value)
+        continue;
+      if (spec.role == TensorRole::Query) {
+        for (TensorRole role : {TensorRole::Key, TensorRole::Value})
+          llvm::append_range(values, valueOf(model.checkpoint->readAllAsFloat(
+                                         *model.tensors->find(role, spec.layer))));
+        extents[1] = int64_t(values.size()) / extents[0];
+        name = replaced(name, "attn_q", "attn_qkv");
+      }
+    }
     if (!options.splitExperts || spec.role != TensorRole::ExpertsGateUp) {
       writer.tensor(name, extents, f32, floatBytes(values));
       continue;
@@ -324,9 +338,37 @@ TEST(GgufModel, DeadKeysAreIgnoredAndUnknownTensorsOfLayersRefused) {
   unknown.tensor(name + ".attn_x.weight", {1}, f32, floatBytes({1}));
   EXPECT_THAT(errorOf(importModel(folder.write("y.gguf", unknown.file()))),
               HasSubstr("attn_x.weight"));
-  GgufWriter fused = writer;
-  fused.tensor(name + ".attn_qkv.weight", {1}, f32, floatBytes({1}));
-  EXPECT_THAT(errorOf(importModel(folder.write("z.gguf", fused.file()))), HasSubstr("fused query"));
+}
+
+TEST(GgufModel, FusedQueriesKeysAndValuesAreSplit) {
+  ImportedModel original = e2b();
+  GgufWriter writer;
+  writeKeys(writer, original.config);
+  WriteOptions options;
+  options.fuseQueries = true;
+  writeTensors(writer, original, options);
+  TemporaryFolder folder;
+  ImportedModel model = valueOf(importModel(folder.write("x.gguf", writer.file())));
+  ASSERT_TRUE(model.checkpoint && model.tensors);
+  expectSameConfig(model.config, original.config);
+  for (const TensorSpec &spec : expectedTextTensors(original.config))
+    EXPECT_EQ(
+        valueOf(model.checkpoint->readAllAsFloat(*model.tensors->find(spec.role, spec.layer))),
+        valueOf(
+            original.checkpoint->readAllAsFloat(*original.tensors->find(spec.role, spec.layer))))
+        << spec.name;
+  auto refused = [&](const std::string &name, std::vector<int64_t> extents) {
+    GgufWriter other = writer;
+    int64_t values = 1;
+    for (int64_t extent : extents)
+      values *= extent;
+    other.tensor(name, extents, f32, std::string(size_t(values) * 4, '\0'));
+    return errorOf(importModel(folder.write("y.gguf", other.file())));
+  };
+  EXPECT_THAT(refused("blk.0.attn_k.weight", {4, 4}), HasSubstr("are the same weight"));
+  EXPECT_THAT(refused("blk.0.attn_qkv.scale", {1}), HasSubstr("further scale"));
+  EXPECT_THAT(refused("blk.77.attn_qkv.weight", {4, 4}), HasSubstr("do not split"));
+  EXPECT_THAT(refused("blk.77.attn_qkv.weight", {1}), HasSubstr("do not split"));
 }
 
 TEST(GgufModel, OutputThatEqualsTheEmbeddingIsTied) {
