@@ -36,6 +36,16 @@ inline float floatFromE2M1(uint8_t code) {
   return code & 8 ? -values[code & 7] : values[code & 7];
 }
 
+// gemma.cpp's 8-bit "switched" floats: 2 bits of fraction below 2^-7, 3 from there on. 0x80 is
+// reserved and decodes to 0.
+inline float floatFromSfp8(uint8_t code) {
+  int low = code & 127;
+  float magnitude = low == 0   ? 0.0f
+                    : low < 64 ? std::ldexp(float(4 + (low & 3)), (low >> 2) - 25)
+                               : std::ldexp(float(8 + (low & 7)), (low >> 3) - 18);
+  return code & 0x80 ? 0.0f - magnitude : magnitude;
+}
+
 // All values of a code of `bits` bits, for CodeNumbers::Table.
 inline std::shared_ptr<const std::vector<float>> tableOf(float (*decode)(uint8_t), unsigned bits) {
   auto table = std::make_shared<std::vector<float>>(size_t(1) << bits);

@@ -1,6 +1,9 @@
 // Vectors of the formats' own definitions (formats note, sections 9 to 13), decoded through the
 // whole reader.
+#include "compiler/Import/Coded/SmallFloats.h"
 #include "tests/unit/import/QuantizedFiles.h"
+
+#include "llvm/Support/CRC.h"
 
 #include <gmock/gmock.h>
 
@@ -246,6 +249,23 @@ TEST(CodedForms, StaticActivationsOfCompressedTensors) {
         R"(,"input_activations":{"num_bits":8,"type":"int","symmetric":false})",
         R"(,"input_activations":{"num_bits":4,"type":"int"})", R"(,"input_activations":null)"})
     EXPECT_FALSE(scalesOf(other).input) << other;
+}
+
+// Values and checksum of gemma.cpp's own codec (formats note, section 16).
+TEST(CodedForms, SwitchedFloatsOfGemmaCpp) {
+  std::pair<uint8_t, float> known[] = {{0x78, 1},    {0xff, -1.875f}, {0x40, 0.0078125f},
+                                       {0xf0, -.5f}, {0x7f, 1.875f},  {0x20, 3.0517578125e-05f},
+                                       {0x00, 0}};
+  for (auto [code, value] : known)
+    EXPECT_EQ(floatFromSfp8(code), value) << int(code);
+  EXPECT_NEAR(floatFromSfp8(0x5d), .1, .1 / 16);
+  EXPECT_NEAR(floatFromSfp8(0x6a), .3, .3 / 16);
+  std::vector<float> all;
+  for (int code = 0; code < 256; ++code)
+    all.push_back(floatFromSfp8(uint8_t(code)) + 0.0f);
+  EXPECT_EQ(llvm::crc32(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(all.data()),
+                                       all.size() * sizeof(float))),
+            0x163900c2u);
 }
 
 TEST(CodedForms, MobileCodes) {
