@@ -3,6 +3,7 @@
 #include "compiler/Driver/CommandLine.h"
 #include "compiler/Driver/Commands.h"
 #include "compiler/Driver/InspectCheckpoint.h"
+#include "compiler/Driver/InspectLitertlm.h"
 #include "compiler/Driver/VerifyQuality.h"
 #include "compiler/Driver/WriteReport.h"
 #include "compiler/Import/ImportModel.h"
@@ -13,6 +14,7 @@
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace gcompile {
@@ -62,7 +64,21 @@ llvm::Expected<Plan> loadPlan(const std::string &path) {
   return llvm::createStringError("'" + path + "' cannot be read");
 }
 
+static ExitCode inspectLitertlm(const CommandContext &context, const std::string &path) {
+  llvm::Expected<LitertlmFile> file = openLitertlm(path);
+  if (!file)
+    return failWith(ExitCode::BadInput, file.takeError());
+  llvm::StringRef name = llvm::sys::path::filename(path);
+  if (context.invocation.json)
+    printJson(litertlmJson(*file, name));
+  else
+    printLitertlm(llvm::outs(), *file, name);
+  return ExitCode::Done;
+}
+
 static ExitCode inspectCheckpoint(const CommandContext &context, const std::string &path) {
+  if (isLitertlmFile(path))
+    return inspectLitertlm(context, path);
   llvm::Expected<ImportedModel> model = importModel(path);
   if (!model)
     return failWith(ExitCode::BadInput, model.takeError());

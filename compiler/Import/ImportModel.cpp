@@ -5,6 +5,7 @@
 #include "compiler/Import/Gguf/GgufModel.h"
 #include "compiler/Import/HostileJson.h"
 #include "compiler/Import/InputFile.h"
+#include "compiler/Import/LiteRt/Litertlm.h"
 
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
@@ -289,6 +290,8 @@ StringRef name(Container container) {
 }
 
 bool isCheckpointFile(StringRef path) {
+  if (isLitertlmFile(path))
+    return true;
   Expected<Container> container = containerOf(path);
   if (container)
     return *container != Container::None;
@@ -307,6 +310,13 @@ Expected<ImportedModel> importModel(StringRef source, const ImportOptions &optio
                        llvm::join(presetNames(), ", "));
   if (llvm::sys::fs::is_directory(status))
     return importFolder(source, source, options);
+  if (isLitertlmFile(source))
+    return importError(
+        inQuotes(source) +
+        " is a LiteRT-LM file, of which no model can be made: it states no sizes "
+        "of the model, and which constants of its graphs are norms and scalars is not public; "
+        "gcompile inspect shows what it holds, and the mobile QAT checkpoint of the model "
+        "(\"…-qat-mobile-transformers\") has the same weights");
   Expected<Container> container = containerOf(source);
   if (!container)
     return container.takeError();

@@ -91,6 +91,7 @@ OUTPUTS = {
     "pareto": ([gcompile_json("pareto", *plan, "--points", "16"), gcompile_json("pareto", "--model", "gemma-4-12B", "--target", "h200", "--json", "--points", "8")], "points"),
     "inspect": ([gcompile_json("inspect", each, "--json") for each in (gc.TINY, os.path.join(gc.DATA, "gguf", "micro.gguf"), "gemma-4-26B-A4B")],
                 "model preset container parameters text_bytes modalities classes chat_template has_tokenizer"),
+    "inspect-litertlm": ([gcompile_json("inspect", os.path.join(gc.DATA, "litertlm", "micro.litertlm"), "--json")], "kind file container version bytes sections constants"),
     "why": ([gcompile_json("why", artifact, name, "--json") for name in ("layers.3.mlp.down_proj.weight", "kv.global", "norm.weight")]
             + [gcompile_json("why", free, name, "--json") for name in ("layers.3.mlp.down_proj.weight", "kv.local", "embed_tokens_per_layer.weight")], "tensor format kl_per_mib runner_up flips_at_budget_bytes"),
     "bench": ([gc.grun_json(artifact, "--bench", "--prompt-tokens", 64, "--decode-tokens", 8)],

@@ -9,6 +9,7 @@
 #include "compiler/Import/Gemma4Tensors.h"
 #include "compiler/Import/Gguf/GgufModel.h"
 #include "compiler/Import/Imatrix.h"
+#include "compiler/Import/LiteRt/Litertlm.h"
 #include "compiler/Import/Safetensors.h"
 #include "compiler/Import/TokenizerData.h"
 
@@ -207,6 +208,30 @@ inline void fuzzGguf(llvm::StringRef bytes) {
     llvm::consumeError(tokenizer.takeError());
   else if (*tokenizer)
     require((*tokenizer)->merges.size() == (*tokenizer)->merged.size());
+}
+
+// A whole LiteRT-LM file; or one tflite model, which a byte before says.
+inline void fuzzLitertlm(llvm::StringRef bytes) {
+  auto over = [](llvm::StringRef data) {
+    return FileBytes{data.size(), [data](uint64_t offset, llvm::MutableArrayRef<uint8_t> out) {
+                       require(offset <= data.size() && out.size() <= data.size() - offset);
+                       if (!out.empty())
+                         std::memcpy(out.data(), data.data() + offset, out.size());
+                       return llvm::Error::success();
+                     }};
+  };
+  if (bytes.consume_front("t"))
+    return llvm::consumeError(parseTflite(over(bytes), "fuzz").takeError());
+  auto file = openLitertlm(over(bytes), "fuzz");
+  if (!file)
+    return llvm::consumeError(file.takeError());
+  for (const TensorInfo &tensor : file->weights->tensors()) {
+    // Codes of few bits, so that the values are not many more than the bytes.
+    require(uint64_t(tensor.elements()) <= 4 * bytes.size());
+    if (tensor.type == TensorType::F32)
+      llvm::consumeError(file->weights->readAllAsFloat(tensor).takeError());
+    file->weights->nativeFormat(tensor);
+  }
 }
 
 inline void fuzzImatrix(llvm::StringRef bytes) {

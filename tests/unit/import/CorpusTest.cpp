@@ -29,7 +29,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(std::pair{"safetensors", &fuzzSafetensors}, std::pair{"config", &fuzzConfig},
                     std::pair{"tokenizer", &fuzzTokenizer}, std::pair{"template", &fuzzTemplate},
                     std::pair{"quantized", &fuzzQuantized}, std::pair{"gguf", &fuzzGguf},
-                    std::pair{"imatrix", &fuzzImatrix}));
+                    std::pair{"imatrix", &fuzzImatrix}, std::pair{"litertlm", &fuzzLitertlm}));
 
 } // namespace
 } // namespace gcompile
