@@ -144,8 +144,30 @@ def read_safetensors(path):
     return {name: (t["dtype"], t["shape"], data[t["data_offsets"][0]:t["data_offsets"][1]]) for name, t in header.items()}, metadata
 
 
+class Stream:
+    """Bytes of a tensor that are never all in memory: written piece by piece, or left out of the file (a hole, which reads as zeros) when there are no pieces."""
+
+    def __init__(self, size, pieces=None):
+        self.size, self.pieces = size, pieces
+
+    def __len__(self):
+        return self.size
+
+
+def write_data(file, data):
+    if not isinstance(data, Stream):
+        file.write(data)
+    elif data.pieces is None:
+        file.truncate(file.seek(len(data), os.SEEK_CUR))
+    else:
+        end = file.tell() + len(data)
+        for piece in data.pieces:
+            file.write(piece)
+        assert file.tell() == end
+
+
 def write_safetensors(path, tensors, metadata=None, edit_header=None):
-    """Writes tensors as read_safetensors gives them; `edit_header` may change the header (a dictionary) or return raw header bytes."""
+    """Writes tensors as read_safetensors gives them, or with a Stream for their bytes; `edit_header` may change the header (a dictionary) or return raw header bytes."""
     header, offset = {"__metadata__": metadata or {}}, 0
     for name, (dtype, shape, data) in tensors.items():
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(data)]}
@@ -157,7 +179,7 @@ def write_safetensors(path, tensors, metadata=None, edit_header=None):
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(raw)) + raw)
         for _, _, data in tensors.values():
-            file.write(data)
+            write_data(file, data)
 
 
 def values(tensor):

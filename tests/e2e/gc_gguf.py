@@ -9,7 +9,7 @@ import struct
 
 import gc_e2e as gc
 
-F32, BF16 = 0, 30
+F32, Q4_0, BF16 = 0, 2, 30
 NAMES = {"embed_tokens.weight": "token_embd.weight", "embed_tokens_per_layer.weight": "per_layer_token_embd.weight",
          "per_layer_model_projection.weight": "per_layer_model_proj.weight", "per_layer_projection_norm.weight": "per_layer_proj_norm.weight", "norm.weight": "output_norm.weight",
          "input_layernorm.weight": "attn_norm.weight", "self_attn.q_proj.weight": "attn_q.weight", "self_attn.k_proj.weight": "attn_k.weight",
@@ -17,7 +17,19 @@ NAMES = {"embed_tokens.weight": "token_embd.weight", "embed_tokens_per_layer.wei
          "self_attn.k_norm.weight": "attn_k_norm.weight", "post_attention_layernorm.weight": "post_attention_norm.weight",
          "pre_feedforward_layernorm.weight": "ffn_norm.weight", "post_feedforward_layernorm.weight": "post_ffw_norm.weight", "mlp.gate_proj.weight": "ffn_gate.weight",
          "mlp.up_proj.weight": "ffn_up.weight", "mlp.down_proj.weight": "ffn_down.weight", "per_layer_input_gate.weight": "inp_gate.weight",
-         "per_layer_projection.weight": "proj.weight", "post_per_layer_input_norm.weight": "post_norm.weight", "layer_scalar": "layer_output_scale.weight"}
+         "per_layer_projection.weight": "proj.weight", "post_per_layer_input_norm.weight": "post_norm.weight", "layer_scalar": "layer_output_scale.weight",
+         "router.proj.weight": "ffn_gate_inp.weight", "router.scale": "ffn_gate_inp.scale", "router.per_expert_scale": "ffn_down_exps.scale",
+         "experts.gate_up_proj": "ffn_gate_up_exps.weight", "experts.down_proj": "ffn_down_exps.weight", "pre_feedforward_layernorm_2.weight": "pre_ffw_norm_2.weight",
+         "post_feedforward_layernorm_1.weight": "post_ffw_norm_1.weight", "post_feedforward_layernorm_2.weight": "post_ffw_norm_2.weight"}
+
+
+def name_of(name):
+    """The GGUF name of a canonical one (layers.3.mlp.up_proj.weight); None: files of the text model have no such tensor."""
+    block = ""
+    if name.startswith("layers."):
+        _, number, name = name.split(".", 2)
+        block = f"blk.{number}."
+    return block + NAMES[name] if name in NAMES else None
 
 
 def _string(text):
@@ -42,7 +54,7 @@ def _value(value):
 
 
 def write(path, keys, tensors):
-    """`tensors`: {name: (type number, shape with the slowest first, bytes)}."""
+    """`tensors`: {name: (type number, shape with the slowest first, bytes or a gc.Stream of them)}."""
     pairs = b""
     for key, value in keys.items():
         kind, data = _value(value)
@@ -55,7 +67,8 @@ def write(path, keys, tensors):
     with open(path, "wb") as file:
         file.write(head + bytes(-len(head) % 32))
         for kind, shape, data in tensors.values():
-            file.write(data + bytes(-len(data) % 32))
+            gc.write_data(file, data)
+            file.write(bytes(-len(data) % 32))
 
 
 def _read_json(folder, name):
@@ -66,16 +79,16 @@ def _read_json(folder, name):
         return json.load(file)
 
 
-def keys_of(folder):
-    """The keys that llama.cpp's converter writes for a dense checkpoint folder."""
-    config = _read_json(folder, "config.json")
-    config = config.get("text_config", config)
+def keys_of_config(config):
+    """The keys that llama.cpp's converter writes for the text model of a configuration, and the tensor of the rotation."""
     layers, shared = config["num_hidden_layers"], config.get("num_kv_shared_layers") or 0
     sliding = [kind == "sliding_attention" for kind in config["layer_types"]]
-    width, rope = config["intermediate_size"], config["rope_parameters"]
+    width, rope, heads = config["intermediate_size"], config["rope_parameters"], config["num_key_value_heads"]
+    global_heads = (config.get("attention_k_eq_v") and config.get("num_global_key_value_heads")) or heads
     keys = {"general.architecture": "gemma4", "general.type": "model", "gemma4.block_count": layers, "gemma4.context_length": config["max_position_embeddings"],
             "gemma4.embedding_length": config["hidden_size"], "gemma4.attention.head_count": config["num_attention_heads"],
-            "gemma4.attention.head_count_kv": config["num_key_value_heads"], "gemma4.attention.layer_norm_rms_epsilon": config["rms_norm_eps"],
+            "gemma4.attention.head_count_kv": heads if heads == global_heads else [heads if local else global_heads for local in sliding],
+            "gemma4.attention.layer_norm_rms_epsilon": config["rms_norm_eps"],
             "gemma4.attention.key_length": config["global_head_dim"], "gemma4.attention.value_length": config["global_head_dim"],
             "gemma4.attention.key_length_swa": config["head_dim"], "gemma4.attention.value_length_swa": config["head_dim"],
             "gemma4.rope.dimension_count": config["global_head_dim"], "gemma4.rope.dimension_count_swa": config["head_dim"],
@@ -85,24 +98,39 @@ def keys_of(folder):
             "gemma4.final_logit_softcapping": float(config["final_logit_softcapping"])}
     doubled = config.get("use_double_wide_mlp")
     keys["gemma4.feed_forward_length"] = [width * 2 if doubled and i >= layers - shared else width for i in range(layers)]
+    if config.get("enable_moe_block"):
+        keys |= {"gemma4.expert_count": config["num_experts"], "gemma4.expert_used_count": config["top_k_experts"],
+                 "gemma4.expert_feed_forward_length": config["moe_intermediate_size"]}
+    half = config["global_head_dim"] // 2
+    turning = int(config["global_head_dim"] * rope["full_attention"].get("partial_rotary_factor", 1.0) / 2)
+    return keys, (F32, [half], array.array("f", [1.0] * turning + [1e30] * (half - turning)).tobytes())
+
+
+def keys_of_tokenizer(tokenizer):
+    """Those for the contents of a tokenizer.json."""
+    special = {token["id"]: token["special"] for token in tokenizer["added_tokens"]}
+    pieces = dict(tokenizer["model"]["vocab"])
+    pieces.update((token["content"], token["id"]) for token in tokenizer["added_tokens"])
+    tokens = sorted(pieces, key=pieces.get)
+    kinds = [3 if special.get(i) else 4 if i in special else 6 if text.startswith("<0x") and len(text) == 6 else 1 for i, text in enumerate(tokens)]
+    return {"tokenizer.ggml.model": "gemma4", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": kinds, "tokenizer.ggml.scores": [-1000.0] * len(tokens),
+            "tokenizer.ggml.merges": [merge if isinstance(merge, str) else " ".join(merge) for merge in tokenizer["model"]["merges"]],
+            "tokenizer.ggml.bos_token_id": pieces["<bos>"], "tokenizer.ggml.eos_token_id": pieces["<turn|>"], "tokenizer.ggml.unknown_token_id": pieces["<unk>"],
+            "tokenizer.ggml.padding_token_id": pieces["<pad>"], "tokenizer.ggml.add_space_prefix": False, "tokenizer.ggml.add_bos_token": True}
+
+
+def keys_of(folder):
+    """The keys for a checkpoint folder."""
+    config = _read_json(folder, "config.json")
+    keys, rope = keys_of_config(config.get("text_config", config))
     tokenizer = _read_json(folder, "tokenizer.json")
     if tokenizer:
-        special = {token["id"]: token["special"] for token in tokenizer["added_tokens"]}
-        pieces = dict(tokenizer["model"]["vocab"])
-        pieces.update((token["content"], token["id"]) for token in tokenizer["added_tokens"])
-        tokens = sorted(pieces, key=pieces.get)
-        kinds = [3 if special.get(i) else 4 if i in special else 6 if text.startswith("<0x") and len(text) == 6 else 1 for i, text in enumerate(tokens)]
-        keys |= {"tokenizer.ggml.model": "gemma4", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": kinds, "tokenizer.ggml.scores": [-1000.0] * len(tokens),
-                 "tokenizer.ggml.merges": [merge if isinstance(merge, str) else " ".join(merge) for merge in tokenizer["model"]["merges"]],
-                 "tokenizer.ggml.bos_token_id": pieces["<bos>"], "tokenizer.ggml.eos_token_id": pieces["<turn|>"], "tokenizer.ggml.unknown_token_id": pieces["<unk>"],
-                 "tokenizer.ggml.padding_token_id": pieces["<pad>"], "tokenizer.ggml.add_space_prefix": False, "tokenizer.ggml.add_bos_token": True}
+        keys |= keys_of_tokenizer(tokenizer)
     template = os.path.join(folder, "chat_template.jinja")
     if os.path.exists(template):
         with open(template, encoding="utf-8") as file:
             keys["tokenizer.chat_template"] = file.read()
-    half = config["global_head_dim"] // 2
-    turning = int(config["global_head_dim"] * rope["full_attention"].get("partial_rotary_factor", 1.0) / 2)
-    return keys, (F32, [half], array.array("f", [1.0] * turning + [1e30] * (half - turning)).tobytes())
+    return keys, rope
 
 
 def to_f32(dtype, data):
@@ -124,14 +152,10 @@ def convert(folder, path, kind=F32):
             if name.startswith(prefix):
                 name = name.removeprefix(prefix)
                 break
-        block = ""
-        if name.startswith("layers."):
-            _, number, name = name.split(".", 2)
-            block = f"blk.{number}."
-        if name not in NAMES:
+        if not (stored := name_of(name)):
             continue  # towers
         keep = kind == BF16 and dtype == "BF16" and len(shape) > 1
-        tensors[block + NAMES[name]] = (BF16 if keep else F32, shape, data if keep else to_f32(dtype, data))
+        tensors[stored] = (BF16 if keep else F32, shape, data if keep else to_f32(dtype, data))
     write(path, keys, tensors)
 
 

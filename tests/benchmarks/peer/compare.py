@@ -7,7 +7,7 @@ the best one says more about the program. Prefill of ours is 512 tokens divided 
 
   compare.py --llama-bench PATH --gguf FILE --gguf-bytes N --grun PATH --read-bandwidth PATH --artifact NAME=FILE.gpk ...
 
-N is the bytes of a decoded token that make_gguf.py printed.
+N is the bytes of a decoded token that ../import/make_checkpoint.py printed.
 """
 import argparse
 import datetime
