@@ -2,6 +2,7 @@
 // list them).
 #include "compiler/Artifact/ArtifactWriter.h"
 #include "compiler/Driver/Commands.h"
+#include "targets/Common/RunProgram.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Signals.h"
@@ -12,17 +13,15 @@
 
 using namespace gcompile;
 
-// LLVM removes its unfinished outputs first, then calls this.
-static void interrupted() {
-  removePartialOutputs();
-  _exit(130);
-}
-
 static void terminated(int signal) {
+  stopRunningPrograms();
   removePartialOutputs();
-  llvm::sys::RunInterruptHandlers();
+  llvm::sys::RunInterruptHandlers(); // removes temporary files
   _exit(128 + signal);
 }
+
+// LLVM removes its temporary files first, then calls this: a linker may have written one again.
+static void interrupted() { terminated(SIGINT); }
 
 static ExitCode runCommand(const CommandContext &context) {
   const CompilerInvocation &invocation = context.invocation;

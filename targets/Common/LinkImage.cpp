@@ -1,8 +1,12 @@
 #include "targets/Common/LinkImage.h"
+
+#include "targets/Common/RunProgram.h"
+
 #include "llvm/Object/ELFObjectFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
+#include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace gcompile {
@@ -10,22 +14,37 @@ namespace {
 
 using Elf = llvm::object::ELF64LE;
 
-// A file in the temporary directory that goes away with its owner.
+// A file in the temporary directory that goes away with its owner, and by signals.
 class TemporaryFile {
 public:
   static llvm::Expected<TemporaryFile> create(llvm::StringRef suffix) {
-    llvm::SmallString<128> path;
-    if (std::error_code code = llvm::sys::fs::createTemporaryFile("gcompile", suffix, path))
-      return llvm::createStringError(code, "cannot create a temporary file: " + code.message() +
-                                               "; set TMPDIR to a folder that can be written");
-    return TemporaryFile(path.str().str());
+    for (int attempt = 0;; ++attempt) {
+      llvm::SmallString<128> path;
+      int descriptor = -1;
+      std::error_code code =
+          llvm::sys::fs::getPotentiallyUniqueTempFileName("gcompile", suffix, path);
+      // Known to the handlers before it exists.
+      if (!code && !llvm::sys::RemoveFileOnSignal(path))
+        code = llvm::sys::fs::openFileForWrite(path, descriptor, llvm::sys::fs::CD_CreateNew);
+      if (!code) {
+        llvm::sys::fs::file_t file = descriptor;
+        (void)llvm::sys::fs::closeFile(file);
+        return TemporaryFile(path.str().str());
+      }
+      llvm::sys::DontRemoveFileOnSignal(path);
+      if (code != std::errc::file_exists || attempt == 100)
+        return llvm::createStringError(code, "cannot create a temporary file: " + code.message() +
+                                                 "; set TMPDIR to a folder that can be written");
+    }
   }
   TemporaryFile(TemporaryFile &&other) : path(std::exchange(other.path, {})) {}
   TemporaryFile(const TemporaryFile &) = delete;
   TemporaryFile &operator=(const TemporaryFile &) = delete;
   ~TemporaryFile() {
-    if (!path.empty())
-      llvm::sys::fs::remove(path);
+    if (path.empty())
+      return;
+    llvm::sys::fs::remove(path);
+    llvm::sys::DontRemoveFileOnSignal(path);
   }
   llvm::StringRef name() const { return path; }
 
@@ -168,7 +187,7 @@ llvm::Expected<CodeImage> linkImage(llvm::StringRef object, llvm::ArrayRef<std::
   std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), messages->name(),
                                                 messages->name()};
   std::string why;
-  int status = llvm::sys::ExecuteAndWait(*linker, arguments, std::nullopt, redirects, 0, 0, &why);
+  int status = runProgram(*linker, arguments, redirects, why);
   if (status != 0)
     return llvm::createStringError("'" + *linker + "' failed: " + why + messages->read());
   std::string linked = output->read();
