@@ -160,6 +160,17 @@ llvm::Expected<PackItem> packItem(const PlacedWeight &weight,
   return item;
 }
 
+llvm::Error writeProvenance(const BuildInputs &inputs, const PieceHashes &hashes, unsigned section,
+                            ArtifactWriter &writer) {
+  llvm::Expected<std::string> text = inputs.finalProvenance(hashes);
+  if (!text)
+    return text.takeError();
+  if (text->size() != inputs.provenanceText.size())
+    return internalError("the provenance has " + llvm::Twine(text->size()) + " bytes, " +
+                         llvm::Twine(inputs.provenanceText.size()) + " were laid out");
+  return writer.writeAt(section, 0, bytesOf(*text));
+}
+
 } // namespace
 
 int64_t codeBytes(llvm::ArrayRef<CompiledVariant> variants) {
@@ -205,6 +216,7 @@ llvm::Error packModelWeights(const ImportedModel &model, const LoweredModel &low
   }
   PackOptions pack;
   pack.jobs = options.jobs;
+  pack.hashes = options.hashes;
   pack.cancel = options.cancel;
   pack.progress = options.progress;
   // A task of a stack is an expert, some 50 MB while it is packed: every thread has one.
@@ -233,6 +245,7 @@ llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
   };
   addContent(GC_SECTION_PLAN, bytesOf(inputs.planText));
   addContent(GC_SECTION_PROFILE, bytesOf(inputs.profileText));
+  unsigned provenanceSection = sections.size();
   addContent(GC_SECTION_PROVENANCE, bytesOf(inputs.provenanceText));
   addContent(GC_SECTION_TOKENIZER, inputs.tokenizerSection);
   addContent(GC_SECTION_TEMPLATE, bytesOf(inputs.model->chatTemplate));
@@ -261,9 +274,16 @@ llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
   auto sink = [&](unsigned section, uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
     return (*writer)->writeAt(section, offset, bytes);
   };
+  PieceHashes hashes;
+  BuildOptions packing = options;
+  if (inputs.finalProvenance)
+    packing.hashes = &hashes;
   if (llvm::Error error =
-          packModelWeights(*inputs.model, lowered, weightsSection, tableSection, sink, options))
+          packModelWeights(*inputs.model, lowered, weightsSection, tableSection, sink, packing))
     return error;
+  if (inputs.finalProvenance)
+    if (llvm::Error error = writeProvenance(inputs, hashes, provenanceSection, **writer))
+      return error;
   return (*writer)->commit();
 }
 

@@ -8,6 +8,7 @@
 #include "llvm/ADT/STLFunctionalExtras.h"
 
 #include <atomic>
+#include <functional>
 
 namespace gcompile {
 
@@ -18,10 +19,14 @@ struct BuildInputs {
   std::vector<CompiledVariant> variants; // at least one
   std::vector<uint8_t> tokenizerSection; // empty: none
   std::string planText, profileText, provenanceText;
+  // Gives the provenance, as many bytes as provenanceText, once all weights have been read, with
+  // their digests. Absent: provenanceText stands, and nothing is hashed.
+  std::function<llvm::Expected<std::string>(const PieceHashes &)> finalProvenance;
 };
 
 struct BuildOptions {
-  unsigned jobs = 0; // 0: as many as the machine has
+  PieceHashes *hashes = nullptr; // as PackOptions::hashes
+  unsigned jobs = 0;             // 0: as many as the machine has
   const std::atomic<bool> *cancel = nullptr;
   llvm::function_ref<void(uint64_t done, uint64_t total)> progress =
       nullptr; // weights, source bytes as f32

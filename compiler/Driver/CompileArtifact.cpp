@@ -4,9 +4,7 @@
 #include "compiler/Driver/provenance.pb.h"
 #include "compiler/Plan/PlanText.h"
 #include "compiler/Support/InternalError.h"
-
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/xxhash.h"
+#include "compiler/Support/KeptFile.h"
 
 #include <algorithm>
 #include <atomic>
@@ -87,41 +85,53 @@ llvm::Expected<CompiledModel> compilePlan(const ModelConfig &config, const Plan 
   return result;
 }
 
-llvm::Expected<std::string> provenanceText(const ImportedModel &model,
-                                           std::optional<uint64_t> syntheticSeed, int64_t jobs) {
+// Of the names and contents of all tensors of the text model.
+static llvm::Expected<std::string> sourceHash(const ImportedModel &model, int64_t jobs,
+                                              const PieceHashes *known) {
+  std::vector<std::pair<std::string, const TensorInfo *>> tensors;
+  for (const TensorSpec &spec : expectedTextTensors(model.config))
+    if (const TensorInfo *info = model.tensors->find(spec.role, spec.layer))
+      tensors.push_back({spec.name, info});
+  std::vector<std::string> hashes(tensors.size());
+  std::vector<std::string> faults(tensors.size());
+  inParallel(jobs, tensors.size(), [&](size_t i) {
+    llvm::Expected<std::string> hash = model.checkpoint->contentHash(*tensors[i].second, known);
+    if (hash)
+      hashes[i] = *hash;
+    else
+      faults[i] = llvm::toString(hash.takeError());
+  });
+  std::string all;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!faults[i].empty())
+      return llvm::createStringError(faults[i]);
+    all += tensors[i].first + " " + hashes[i] + "\n";
+  }
+  return hashOf(all);
+}
+
+static std::string provenanceOf(const ImportedModel &model, std::optional<uint64_t> syntheticSeed,
+                                llvm::StringRef sourceHash) {
   provenance::Provenance message;
   message.set_tool("gcompile " GCOMPILE_VERSION);
   message.set_model(model.name);
-  if (syntheticSeed) {
+  if (syntheticSeed)
     message.set_synthetic_seed(std::to_string(*syntheticSeed));
-  } else {
-    std::vector<std::pair<std::string, const TensorInfo *>> tensors;
-    for (const TensorSpec &spec : expectedTextTensors(model.config))
-      if (const TensorInfo *info = model.tensors->find(spec.role, spec.layer))
-        tensors.push_back({spec.name, info});
-    std::vector<std::string> hashes(tensors.size());
-    std::vector<std::string> faults(tensors.size());
-    inParallel(jobs, tensors.size(), [&](size_t i) {
-      llvm::Expected<std::string> hash = model.checkpoint->contentHash(*tensors[i].second);
-      if (hash)
-        hashes[i] = *hash;
-      else
-        faults[i] = llvm::toString(hash.takeError());
-    });
-    std::string all;
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      if (!faults[i].empty())
-        return llvm::createStringError(faults[i]);
-      all += tensors[i].first + " " + hashes[i] + "\n";
-    }
-    llvm::XXH128_hash_t hash =
-        llvm::xxh3_128bits({reinterpret_cast<const uint8_t *>(all.data()), all.size()});
-    message.set_source_hash(llvm::utohexstr(hash.high64, /*LowerCase=*/true, 16) +
-                            llvm::utohexstr(hash.low64, /*LowerCase=*/true, 16));
-  }
+  else
+    message.set_source_hash(sourceHash.str());
   std::string text;
   google::protobuf::TextFormat::PrintToString(message, &text);
   return text;
+}
+
+llvm::Expected<std::string> provenanceText(const ImportedModel &model,
+                                           std::optional<uint64_t> syntheticSeed, int64_t jobs) {
+  if (syntheticSeed)
+    return provenanceOf(model, syntheticSeed, "");
+  llvm::Expected<std::string> hash = sourceHash(model, jobs, nullptr);
+  if (!hash)
+    return hash.takeError();
+  return provenanceOf(model, std::nullopt, *hash);
 }
 
 llvm::Error writeArtifact(const WriteRequest &request, CompiledModel compiled) {
@@ -138,11 +148,15 @@ llvm::Error writeArtifact(const WriteRequest &request, CompiledModel compiled) {
   }
   inputs.planText = planText(*request.plan, PlanTextUse::Artifact);
   inputs.profileText = request.profile->text;
-  llvm::Expected<std::string> provenance =
-      provenanceText(*request.model, request.syntheticSeed, request.jobs);
-  if (!provenance)
-    return provenance.takeError();
-  inputs.provenanceText = *provenance;
+  // Weights are hashed while they are packed; until then any hash holds the place.
+  inputs.provenanceText = provenanceOf(*request.model, request.syntheticSeed, hashOf(""));
+  if (!request.syntheticSeed)
+    inputs.finalProvenance = [&](const PieceHashes &known) -> llvm::Expected<std::string> {
+      llvm::Expected<std::string> hash = sourceHash(*request.model, request.jobs, &known);
+      if (!hash)
+        return hash.takeError();
+      return provenanceOf(*request.model, std::nullopt, *hash);
+    };
 
   BuildOptions options;
   options.jobs = unsigned(request.jobs);

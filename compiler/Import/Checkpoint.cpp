@@ -273,23 +273,32 @@ Expected<std::vector<float>> Checkpoint::readAllAsFloat(const TensorInfo &tensor
   return values;
 }
 
-Expected<std::string> Checkpoint::contentHash(const TensorInfo &tensor) const {
+Expected<std::string> Checkpoint::contentHash(const TensorInfo &tensor,
+                                              const PieceHashes *known) const {
   llvm::BLAKE3 hasher;
   hasher.update(tensor.typeText());
   hasher.update(StringRef(" "));
   hasher.update(StringRef(shapeString(tensor.shape)));
   hasher.update(StringRef("\n"));
-  llvm::SmallVector<uint8_t, 0> buffer;
-  buffer.resize_for_overwrite(std::min(tensor.bytes, chunkBytes));
-  for (uint64_t done = 0; done < tensor.bytes; done += buffer.size()) {
-    MutableArrayRef<uint8_t> part(buffer.data(),
-                                  std::min<uint64_t>(buffer.size(), tensor.bytes - done));
-    if (Error error = read(tensor, done, part))
-      return std::move(error);
-    hasher.update(part);
+  std::vector<HashPiece> pieces;
+  Checkpoint::listHashPieces(tensor, pieces);
+  for (const HashPiece &piece : pieces) {
+    std::optional<PieceDigest> digest = known ? known->find(piece) : std::nullopt;
+    if (!digest) {
+      Expected<PieceDigest> read = digestOf(piece);
+      if (!read)
+        return read.takeError();
+      digest = *read;
+    }
+    hasher.update(*digest);
   }
-  auto digest = hasher.final<16>();
-  return llvm::toHex(digest, true);
+  return llvm::toHex(hasher.final<16>(), true);
+}
+
+void Checkpoint::listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const {
+  constexpr uint64_t pieceBytes = uint64_t{1} << 22;
+  for (uint64_t offset = 0; offset < tensor.bytes; offset += pieceBytes)
+    pieces.push_back({this, &tensor, offset, std::min(pieceBytes, tensor.bytes - offset)});
 }
 
 } // namespace gcompile

@@ -4,6 +4,7 @@
 // = one index of the first dimension; scalars and vectors of [n] have 1 and n rows.
 #pragma once
 
+#include "compiler/Import/ContentHash.h"
 #include "compiler/Import/ModelConfig.h"
 #include "ir/Format/Grid.h"
 
@@ -116,9 +117,15 @@ public:
   // The whole tensor; for small ones (norms, scalars).
   llvm::Expected<std::vector<float>> readAllAsFloat(const TensorInfo &tensor) const;
 
-  // A stable hash of type, shape and content, 32 hex digits; reads the tensor. The same bytes give
-  // the same hash in any file.
-  virtual llvm::Expected<std::string> contentHash(const TensorInfo &tensor) const;
+  // A stable hash of type, shape and content, 32 hex digits; reads those pieces of the tensor whose
+  // digests are not `known`. The same bytes give the same hash in any file.
+  virtual llvm::Expected<std::string> contentHash(const TensorInfo &tensor,
+                                                  const PieceHashes *known = nullptr) const;
+  // Appends the pieces whose digests contentHash needs, in the order of the tensor's rows.
+  virtual void listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const;
+
+  // That these bytes will be read soon; may start to fetch them. Nothing depends on it.
+  virtual void willRead(const TensorInfo &, uint64_t /*offset*/, uint64_t /*bytes*/) const {}
 
 protected:
   Checkpoint() = default;

@@ -42,6 +42,14 @@ struct Entry {
   int64_t halves = 1;
 };
 
+// One may hold the matrices of all experts.
+llvm::SetVector<const TensorInfo *> tensorsOf(const Entry &entry) {
+  llvm::SetVector<const TensorInfo *> tensors;
+  for (const Matrix &matrix : entry.matrices)
+    tensors.insert(matrix.tensor);
+  return tensors;
+}
+
 class JoinedExperts : public Checkpoint {
 public:
   explicit JoinedExperts(std::unique_ptr<Checkpoint> checkpoint) : inner(std::move(checkpoint)) {
@@ -62,7 +70,9 @@ public:
   std::optional<WeightFormat> nativeFormat(const TensorInfo &tensor) const override;
   Error readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                        GridRows &out) const override;
-  Expected<std::string> contentHash(const TensorInfo &tensor) const override;
+  Expected<std::string> contentHash(const TensorInfo &tensor,
+                                    const PieceHashes *known) const override;
+  void listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const override;
   Expected<bool> sameContent(const TensorInfo &a, const TensorInfo &b) const override;
   StaticScales activationScales(const TensorInfo &weight) const override {
     const TensorInfo *plain = entryOf(weight).plain;
@@ -182,17 +192,23 @@ Error JoinedExperts::readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, 
   return Error::success();
 }
 
-Expected<std::string> JoinedExperts::contentHash(const TensorInfo &tensor) const {
+void JoinedExperts::listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const {
   const Entry &entry = entryOf(tensor);
   if (entry.plain)
-    return inner->contentHash(*entry.plain);
-  llvm::SetVector<const TensorInfo *> tensors; // one may hold the matrices of all experts
-  for (const Matrix &matrix : entry.matrices)
-    tensors.insert(matrix.tensor);
+    return inner->listHashPieces(*entry.plain, pieces);
+  for (const TensorInfo *part : tensorsOf(entry))
+    inner->listHashPieces(*part, pieces);
+}
+
+Expected<std::string> JoinedExperts::contentHash(const TensorInfo &tensor,
+                                                 const PieceHashes *known) const {
+  const Entry &entry = entryOf(tensor);
+  if (entry.plain)
+    return inner->contentHash(*entry.plain, known);
   llvm::BLAKE3 hasher;
   hasher.update(StringRef("experts " + shapeString(tensor.shape) + "\n"));
-  for (const TensorInfo *part : tensors) {
-    Expected<std::string> hash = inner->contentHash(*part);
+  for (const TensorInfo *part : tensorsOf(entry)) {
+    Expected<std::string> hash = inner->contentHash(*part, known);
     if (!hash)
       return hash;
     hasher.update(StringRef(*hash));

@@ -67,6 +67,11 @@ Error InputFile::read(uint64_t offset, llvm::MutableArrayRef<uint8_t> out) const
   return Error::success();
 }
 
+void InputFile::willRead(uint64_t offset, uint64_t count) const {
+  (void)::posix_fadvise(descriptor, static_cast<off_t>(offset), static_cast<off_t>(count),
+                        POSIX_FADV_WILLNEED);
+}
+
 Expected<std::string> readTextFile(StringRef path, StringRef name, uint64_t limit) {
   Expected<InputFile> file = InputFile::open(path, name);
   if (!file)

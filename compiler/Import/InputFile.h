@@ -22,6 +22,8 @@ public:
 
   uint64_t size() const { return bytes; }
   llvm::Error read(uint64_t offset, llvm::MutableArrayRef<uint8_t> out) const;
+  // Lets the system start to fetch these bytes.
+  void willRead(uint64_t offset, uint64_t count) const;
 
 private:
   InputFile(int descriptor, uint64_t bytes, std::string name)

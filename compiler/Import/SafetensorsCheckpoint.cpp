@@ -32,6 +32,10 @@ public:
     return inputs[tensor.file].read(tensor.offset + offset, out);
   }
 
+  void willRead(const TensorInfo &tensor, uint64_t offset, uint64_t bytes) const override {
+    inputs[tensor.file].willRead(tensor.offset + offset, bytes);
+  }
+
   // Plain floats have a grid when they were trained for one.
   std::optional<WeightFormat> nativeFormat(const TensorInfo &tensor) const override {
     size_t index = &tensor - tensorList.data();

@@ -133,13 +133,14 @@ public:
   }
 
   // What determines the content, instead of the content: hashing 60 GB of noise tells nothing more.
-  Expected<std::string> contentHash(const TensorInfo &tensor) const override {
+  Expected<std::string> contentHash(const TensorInfo &tensor, const PieceHashes *) const override {
     llvm::BLAKE3 hasher;
     hasher.update(StringRef((generatorVersion + " seed " + Twine(seed) + " " + tensor.name + " " +
                              shapeString(tensor.shape))
                                 .str()));
     return llvm::toHex(hasher.final<16>(), true);
   }
+  void listHashPieces(const TensorInfo &, std::vector<HashPiece> &) const override {}
 
 private:
   struct Generator {

@@ -1,10 +1,12 @@
 // Tasks are listed first (a few numbers each), then run by a pipeline whose tokens bound the
 // memory. Reading, quantizing and writing of one task stay on one thread, while its rows are in its
-// cache.
+// cache. Pieces to hash are tasks among them, in step with the rows, and the files are told what
+// will be read next, so that a disk works while rows are quantized.
 #include "compiler/Quantize/PackWeights.h"
 
 #include "ir/Format/Stack.h"
 
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/Twine.h"
 
 #include <oneapi/tbb/enumerable_thread_specific.h>
@@ -24,6 +26,9 @@ namespace {
 // Float bytes of a task; large enough to make its overhead nothing, small enough for a cache.
 constexpr int64_t taskFloatBytes = int64_t(1) << 20;
 
+// How far ahead of the tasks files are told what will be read.
+constexpr uint64_t announcedBytes = uint64_t(64) << 20;
+
 Error errorf(const Twine &message) { return createStringError(inconvertibleErrorCode(), message); }
 
 // A matrix item whose tensor has three dimensions is a stack: `rows` are then those of one matrix.
@@ -35,6 +40,12 @@ struct Task {
   uint32_t item;
   int64_t matrix;             // of a stack
   int64_t firstRow, rowCount; // of the stacked rows, or of the matrix
+};
+
+// A task that packs, or one that hashes a piece of what is packed next.
+struct Step {
+  bool isHash;
+  size_t index; // of Packer::tasks or Packer::pieces
 };
 
 // What one thread needs for a task, kept between tasks.
@@ -139,8 +150,11 @@ public:
 
 private:
   Error listTasks();
+  int64_t listPieces(const PackItem &item);
+  void announce(size_t step);
+  Error hash(const HashPiece &piece);
   void runAll();
-  void runTask(size_t index);
+  void runStep(size_t number);
   Error pack(const Task &task, PackError &error);
   Error readRows(const PackItem &item, const Task &task, int64_t columns, float *out) const;
   Error readGrid(const PackItem &item, const Task &task, int64_t columns, GridRows &grid) const;
@@ -161,10 +175,15 @@ private:
   std::vector<bool> keepsGrid; // by item: its bytes come from the checkpoint's own codes
   std::vector<Task> tasks;
   std::vector<PackError> taskErrors;
+  std::vector<HashPiece> pieces;
+  DenseSet<const TensorInfo *> listedTensors; // whose pieces are in `pieces`
+  std::vector<Step> steps;
+  size_t announcedSteps = 0;
+  uint64_t bytesAhead = 0; // announced and not reached
   uint64_t totalBytes = 0, largestTaskBytes = 0;
 
   tbb::enumerable_thread_specific<Scratch> scratches;
-  std::atomic<size_t> firstFailed{SIZE_MAX}; // tasks after it need not run
+  std::atomic<size_t> firstFailed{SIZE_MAX}; // steps after it need not run
   std::mutex failureMutex, progressMutex;
   Error failure = Error::success();
   uint64_t doneBytes = 0;
@@ -182,18 +201,57 @@ Error Packer::listTasks() {
     int64_t units = std::max<int64_t>(1, taskFloatBytes / (4 * unit * shape->columns));
     // Checkpoints hand out matrices of a stack whole.
     int64_t step = shape->matrices > 1 ? shape->rows : unit * units;
-    int64_t steps = (shape->rows + step - 1) / step;
-    for (int64_t index = 0; index < shape->matrices * steps; ++index) {
-      int64_t first = index % steps * step;
-      Task task{i, index / steps, first, std::min(step, shape->rows - first)};
+    int64_t stepsOfMatrix = (shape->rows + step - 1) / step,
+            count = shape->matrices * stepsOfMatrix;
+    size_t firstPiece = pieces.size();
+    int64_t pieceCount = listPieces(item), hashed = 0;
+    for (int64_t index = 0; index < count; ++index) {
+      // The pieces that begin in the rows of this task.
+      for (; hashed * count < (index + 1) * pieceCount; ++hashed)
+        steps.push_back({true, firstPiece + size_t(hashed)});
+      int64_t first = index % stepsOfMatrix * step;
+      Task task{i, index / stepsOfMatrix, first, std::min(step, shape->rows - first)};
       totalBytes += floatBytes(task);
       // Floats, the codes of a panel, and packed bytes, which are never more than the floats except
       // for padding.
       largestTaskBytes = std::max<uint64_t>(largestTaskBytes, 3 * floatBytes(task));
+      steps.push_back({false, tasks.size()});
       tasks.push_back(task);
     }
   }
   taskErrors.resize(tasks.size());
+  return Error::success();
+}
+
+// Appends the pieces of an item's tensors that no item before had; how many.
+int64_t Packer::listPieces(const PackItem &item) {
+  size_t before = pieces.size();
+  if (options.hashes)
+    for (const PackSource &source : item.sources)
+      if (listedTensors.insert(source.tensor).second)
+        checkpoint.listHashPieces(*source.tensor, pieces);
+  return int64_t(pieces.size() - before);
+}
+
+// Called in order, by one thread at a time.
+void Packer::announce(size_t step) {
+  auto pieceOf = [&](size_t number) {
+    return steps[number].isHash ? &pieces[steps[number].index] : nullptr;
+  };
+  for (; announcedSteps < steps.size() && bytesAhead < announcedBytes; ++announcedSteps)
+    if (const HashPiece *piece = pieceOf(announcedSteps)) {
+      piece->checkpoint->willRead(*piece->tensor, piece->offset, piece->bytes);
+      bytesAhead += piece->bytes;
+    }
+  if (const HashPiece *piece = pieceOf(step))
+    bytesAhead -= piece->bytes;
+}
+
+Error Packer::hash(const HashPiece &piece) {
+  Expected<PieceDigest> digest = digestOf(piece);
+  if (!digest)
+    return digest.takeError();
+  options.hashes->put(piece, *digest);
   return Error::success();
 }
 
@@ -309,23 +367,27 @@ Error Packer::pack(const Task &task, PackError &error) {
               ArrayRef(reinterpret_cast<const uint8_t *>(scratch.rows.data()), floatBytes(task)));
 }
 
-void Packer::runTask(size_t index) {
-  if (index > firstFailed.load(std::memory_order_relaxed))
+void Packer::runStep(size_t number) {
+  if (number > firstFailed.load(std::memory_order_relaxed))
     return;
+  auto [isHash, index] = steps[number];
   Error error = options.cancel && options.cancel->load(std::memory_order_relaxed)
                     ? errorf("interrupted while weights were packed")
-                    : pack(tasks[index], taskErrors[index]);
+                : isHash ? hash(pieces[index])
+                         : pack(tasks[index], taskErrors[index]);
   if (error) {
     std::lock_guard lock(failureMutex);
-    if (index < firstFailed) {
+    if (number < firstFailed) {
       consumeError(std::move(failure));
       failure = std::move(error);
-      firstFailed = index;
+      firstFailed = number;
     } else {
       consumeError(std::move(error));
     }
     return;
   }
+  if (isHash)
+    return;
   std::lock_guard lock(progressMutex);
   doneBytes += floatBytes(tasks[index]);
   if (options.progress)
@@ -338,11 +400,12 @@ void Packer::runAll() {
   size_t tokens = std::clamp<uint64_t>(fitting, 1, jobs);
   size_t next = 0;
   auto issue = [&](tbb::flow_control &control) -> size_t {
-    // Every task before a failed one has been issued, so the first failure in order is found.
-    if (next == tasks.size() || firstFailed.load(std::memory_order_relaxed) != SIZE_MAX) {
+    // Every step before a failed one has been issued, so the first failure in order is found.
+    if (next == steps.size() || firstFailed.load(std::memory_order_relaxed) != SIZE_MAX) {
       control.stop();
       return 0;
     }
+    announce(next);
     return next++;
   };
   // More threads than processors are allowed when asked for; an arena of its own keeps to `jobs`.
@@ -352,7 +415,7 @@ void Packer::runAll() {
     tbb::parallel_pipeline(
         tokens, tbb::make_filter<void, size_t>(tbb::filter_mode::serial_in_order, issue) &
                     tbb::make_filter<size_t, void>(tbb::filter_mode::parallel,
-                                                   [&](size_t index) { runTask(index); }));
+                                                   [&](size_t number) { runStep(number); }));
   });
 }
 

@@ -52,6 +52,9 @@ struct PackOptions {
   unsigned jobs = 0;                         // threads; 0: as many as the machine has
   uint64_t memoryBytes = uint64_t(64) << 20; // of all tasks in flight; one task always runs
   const std::atomic<bool> *cancel = nullptr;
+  // Receives the digests of everything that is read, each piece shortly before it is packed, so
+  // that it is fetched from the disk once. Null: nothing is hashed.
+  PieceHashes *hashes = nullptr;
   // Source values done and in all, as bytes of f32. Never called by two threads at once.
   llvm::function_ref<void(uint64_t, uint64_t)> progress = nullptr;
 };

@@ -49,12 +49,14 @@ private:
   llvm::Error allocate();
   llvm::Error fail(int error, const char *action) const;
   llvm::Error checkCancelled() const;
+  void startWriting(uint64_t bytes);
 
   std::string path;     // the final name
   std::string partPath; // the file's name until then; empty while it has none
   int partSlot = -1;    // in the table that removePartialOutputs reads
   int file = -1;
   uint64_t fileBytes = 0;
+  std::atomic<uint64_t> writtenBytes{0};
   OutputFileOptions options;
 };
 

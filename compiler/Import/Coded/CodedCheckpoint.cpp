@@ -124,10 +124,20 @@ std::vector<const TensorInfo *> CodedCheckpoint::partsOf(const CodedTensor &matr
   return parts;
 }
 
-Expected<std::string> CodedCheckpoint::contentHash(const TensorInfo &tensor) const {
+void CodedCheckpoint::listHashPieces(const TensorInfo &tensor,
+                                     std::vector<HashPiece> &pieces) const {
   const Entry &entry = entryOf(tensor);
   if (entry.plain)
-    return raw->contentHash(*entry.plain);
+    return raw->listHashPieces(*entry.plain, pieces);
+  for (const TensorInfo *part : partsOf(entry.coded))
+    raw->listHashPieces(*part, pieces);
+}
+
+Expected<std::string> CodedCheckpoint::contentHash(const TensorInfo &tensor,
+                                                   const PieceHashes *known) const {
+  const Entry &entry = entryOf(tensor);
+  if (entry.plain)
+    return raw->contentHash(*entry.plain, known);
   llvm::BLAKE3 hasher;
   hasher.update(StringRef("coded " + shapeString(tensor.shape) + "\n"));
   const CodedTensor &matrix = entry.coded;
@@ -137,7 +147,7 @@ Expected<std::string> CodedCheckpoint::contentHash(const TensorInfo &tensor) con
   hasher.update(StringRef(text));
   hasher.update({reinterpret_cast<const uint8_t *>(&matrix.factor), sizeof(float)});
   for (const TensorInfo *part : partsOf(matrix)) {
-    Expected<std::string> hash = raw->contentHash(*part);
+    Expected<std::string> hash = raw->contentHash(*part, known);
     if (!hash)
       return hash.takeError();
     hasher.update(StringRef(*hash));

@@ -34,7 +34,9 @@ public:
   llvm::Error readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                              GridRows &out) const override;
   // Of codes and scales: equal for equal parts, not for equal values in other forms.
-  llvm::Expected<std::string> contentHash(const TensorInfo &tensor) const override;
+  llvm::Expected<std::string> contentHash(const TensorInfo &tensor,
+                                          const PieceHashes *known) const override;
+  void listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const override;
   llvm::Expected<bool> sameContent(const TensorInfo &a, const TensorInfo &b) const override;
   StaticScales activationScales(const TensorInfo &weight) const override;
   CacheScales cacheScales(int64_t layer) const override;

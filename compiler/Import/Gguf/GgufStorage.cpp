@@ -209,8 +209,15 @@ Error GgufStorage::readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, in
   return visitBlocks(tensor, firstRow, rowCount, visit);
 }
 
-Expected<std::string> GgufStorage::contentHash(const TensorInfo &tensor) const {
-  Expected<std::string> hash = Checkpoint::contentHash(tensor);
+void GgufStorage::willRead(const TensorInfo &tensor, uint64_t offset, uint64_t bytes) const {
+  const GgufStored &stored = storageOf(tensor);
+  if (stored.parts.size() == 1) // parts side by side lie in as many places as there are rows
+    inputs[stored.parts[0].file].willRead(stored.parts[0].offset + offset, bytes);
+}
+
+Expected<std::string> GgufStorage::contentHash(const TensorInfo &tensor,
+                                               const PieceHashes *known) const {
+  Expected<std::string> hash = Checkpoint::contentHash(tensor, known);
   const std::vector<float> &scales = storageOf(tensor).scales;
   if (!hash || scales.empty())
     return hash;

@@ -36,7 +36,9 @@ public:
   std::optional<WeightFormat> nativeFormat(const TensorInfo &tensor) const override;
   llvm::Error readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                              GridRows &out) const override;
-  llvm::Expected<std::string> contentHash(const TensorInfo &tensor) const override;
+  llvm::Expected<std::string> contentHash(const TensorInfo &tensor,
+                                          const PieceHashes *known) const override;
+  void willRead(const TensorInfo &tensor, uint64_t offset, uint64_t bytes) const override;
 
 private:
   const GgufStored &storageOf(const TensorInfo &tensor) const;

@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <thread>
@@ -310,6 +311,45 @@ TEST(PackWeights, ProgressReachesTheTotal) {
   ASSERT_EQ(packInto(out, checkpoint, items, options), "");
   EXPECT_EQ(last, 4u * (600000 + 4096));
   EXPECT_EQ(all, last);
+}
+
+// Counts the bytes that are read as they are.
+class CountingCheckpoint : public MemoryCheckpoint {
+public:
+  mutable std::atomic<uint64_t> bytesRead{0};
+  llvm::Error read(const TensorInfo &tensor, uint64_t offset,
+                   llvm::MutableArrayRef<uint8_t> out) const override {
+    bytesRead += out.size();
+    return MemoryCheckpoint::read(tensor, offset, out);
+  }
+};
+
+TEST(PackWeights, WhatIsPackedIsHashedOnTheWay) {
+  CountingCheckpoint checkpoint;
+  checkpoint.reserve(2);
+  // More than one piece of 4 MiB; rows of one tensor in two items are hashed once.
+  const TensorInfo &large = checkpoint.add("large", {1300, 1000}),
+                   &small = checkpoint.add("s", {9});
+  PackItem first = itemOf(large, WeightFormat::W4), second = itemOf(large, WeightFormat::W8);
+  first.sources[0] = {&large, 0, 640};
+  second.sources[0] = {&large, 640, -1};
+  std::vector<PackItem> items = {first, second, itemOf(small, WeightFormat::F32, PackKind::Vector)};
+  std::vector<uint8_t> plain, hashed;
+  ASSERT_EQ(packInto(plain, checkpoint, items), "");
+  for (unsigned jobs : {1, 2, 5}) {
+    PieceHashes hashes;
+    PackOptions options;
+    options.jobs = jobs;
+    options.hashes = &hashes;
+    ASSERT_EQ(packInto(hashed, checkpoint, items, options), "");
+    EXPECT_TRUE(hashed == plain);
+    for (const TensorInfo *tensor : {&large, &small}) {
+      std::string expected = llvm::cantFail(checkpoint.contentHash(*tensor));
+      checkpoint.bytesRead = 0;
+      EXPECT_EQ(llvm::cantFail(checkpoint.contentHash(*tensor, &hashes)), expected);
+      EXPECT_EQ(checkpoint.bytesRead, 0u);
+    }
+  }
 }
 
 TEST(PackWeights, ReportsTheFirstBadTensorInOrder) {
