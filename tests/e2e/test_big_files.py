@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Files of 20 GB and more open at once: `inspect` reads headers, the tokenizer and a few rows, whatever the weights take. The files here are holes with a real header, a full vocabulary and the shapes of a published
+"""Files of 20 GB and more open at once: `inspect` and `plan` read headers, the tokenizer and a few rows of each tensor, whatever the weights take. The files here are holes with a real header, a full vocabulary and the shapes of a published
 size, so they need no disk. What is asserted is memory and bytes read; seconds are printed.
 """
 import json
 import math
 import os
-import resource
 import subprocess
 
 import gc_e2e as gc
@@ -32,29 +31,33 @@ def bytes_read(pid):
         return int(dict(line.split(": ") for line in file)["rchar"])
 
 
-def inspected(path):
-    """The facts, seconds, peak resident bytes and bytes read by one `inspect`."""
-    process = subprocess.Popen([gc.GCOMPILE, "inspect", path, "--json"], stdout=subprocess.PIPE, text=True)
+def answered(path, *command):
+    """What a command prints as JSON, its peak resident bytes, bytes read and processor seconds."""
+    process = subprocess.Popen([gc.GCOMPILE, *command, "--json", "--quiet"], stdout=subprocess.PIPE, text=True, env={**os.environ, "GCOMPILE_CACHE": os.path.join(folder, "cache")})
     facts = process.stdout.read()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, but its counters are still there
     read = bytes_read(process.pid)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    report.equal(f"{os.path.basename(path)}: exit code", process.returncode, 0)
+    report.equal(f"{os.path.basename(path)}: exit code of {command[0]}", process.returncode, 0)
     return json.loads(facts), usage.ru_maxrss * 1024, read, usage.ru_utime + usage.ru_stime
 
 
 def check(path, title, container, stored):
     size = sum(os.path.getsize(each) for each in (path, os.path.join(path, "model.safetensors")) if os.path.isfile(each))
     report.check(f"{title}: is large", size > 20e9, f"{size / 1e9:.1f} GB")
-    inspected(path)  # the tokenizer and the program come from the page cache then
-    facts, peak, read, seconds = inspected(path)
+    facts, peak, read, seconds = answered(path, "inspect", path)
     report.equal(f"{title}: what it is", (facts["preset"], facts["container"], facts["tokens"], facts["parameters"]), (SIZE, container, c["vocab_size"], parameters))
     report.equal(f"{title}: what ups are stored as", [each["format"] for each in facts["classes"]["up"]], [stored])
     # The vocabulary of 262144 pieces takes most of both.
     report.at_most(f"{title}: peak memory, MB", peak / 1e6, 400)
     report.at_most(f"{title}: bytes read, MB", read / 1e6, 100)
     report.note(f"{title}: {seconds:.2f} processor seconds")
+    plan, peak, read, seconds = answered(path, "plan", "--model", path, "--target", "host", "--budget", "9GB")
+    report.check(f"{title}: is planned", plan["feasible"] and plan["peak_bytes"] <= 9e9, plan["peak_bytes"])
+    report.at_most(f"{title}: peak memory of planning, MB", peak / 1e6, 600)
+    report.at_most(f"{title}: bytes read for planning, MB", read / 1e6, 500)
+    report.note(f"{title}: planned in {seconds:.2f} processor seconds")
 
 
 model = os.path.join(folder, SIZE)
