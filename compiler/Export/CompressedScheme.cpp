@@ -72,7 +72,8 @@ bool hasSameGrid(CompressedScheme scheme, WeightFormat planned) {
 }
 
 std::optional<CompressedUnit> unitOfWeight(StringRef name) {
-  if (!name.consume_back(".weight"))
+  // Stacks of experts, which have no ".weight", are written as modules of their own.
+  if (!name.consume_back(".weight") && !name.contains(".experts."))
     return std::nullopt;
   CompressedUnit unit;
   if (name.consume_front("layers.")) {
@@ -92,6 +93,8 @@ std::optional<CompressedUnit> unitOfWeight(StringRef name) {
     unit.modules = "mlp\\.(gate|up)_proj";
   else if (name == "self_attn.o_proj" || name == "mlp.down_proj")
     unit.modules = name.str().insert(name.find('.'), "\\");
+  else if (name == "experts.gate_up_proj" || name == "experts.down_proj")
+    unit.modules = "experts\\.\\d+\\.(gate|up|down)_proj"; // one kernel runs all of them
   else if (name == "per_layer_input_gate" || name == "per_layer_projection")
     unit.modules = name.str();
   else
@@ -150,8 +153,8 @@ json::Object quantizationConfig(const std::map<CompressedUnit, CompressedScheme>
     groups["group_" + std::to_string(groups.size())] = groupOf(scheme, std::move(targets));
   }
   json::Array ignore = patternsOf(units, CompressedScheme::Plain);
-  for (const char *name : {"lm_head", "re:.*vision_tower.*", "re:.*audio_tower.*",
-                           "re:.*embed_vision.*", "re:.*embed_audio.*"})
+  for (const char *name : {"lm_head", "re:.*router\\.proj$", "re:.*vision_tower.*",
+                           "re:.*audio_tower.*", "re:.*embed_vision.*", "re:.*embed_audio.*"})
     ignore.push_back(name);
   return json::Object{{"quant_method", "compressed-tensors"},
                       {"format", formats.size() == 1 ? *formats.begin() : "mixed-precision"},

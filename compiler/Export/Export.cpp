@@ -13,6 +13,30 @@ using namespace llvm;
 
 namespace gcompile {
 
+Expected<std::vector<ExportedTensor>> exportedTensors(const ImportedModel &model,
+                                                      const Plan &plan) {
+  if (!model.checkpoint || !model.tensors)
+    return createStringError("'" + model.name +
+                             "' is known by its shapes alone; an export needs the weights: give "
+                             "the checkpoint to --model");
+  std::vector<ExportedTensor> tensors;
+  for (TensorSpec &spec : expectedTextTensors(model.config)) {
+    const TensorInfo *source = model.tensors->find(spec.role, spec.layer);
+    if (!source)
+      return createStringError("tensor '" + spec.name +
+                               "' is wanted by the model, but the checkpoint has none");
+    auto found = plan.tensorFormats.find(spec.name);
+    std::optional<WeightFormat> planned;
+    if (found != plan.tensorFormats.end())
+      planned = found->second;
+    else if (isMatrixRole(spec.role))
+      return createStringError("the plan says nothing of tensor '" + spec.name +
+                               "': it is for another model ('" + plan.model + "')");
+    tensors.push_back({std::move(spec), source, planned});
+  }
+  return tensors;
+}
+
 void ExportSummary::add(const ExportedFormat &tensor) {
   auto line = find_if(formats, [&](const ExportedFormat &other) {
     return std::tie(other.planned, other.written) == std::tie(tensor.planned, tensor.written);

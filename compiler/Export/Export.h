@@ -1,6 +1,9 @@
-// What exporters of plans share: options, what became of the plan's formats, and the loop over
-// pieces of tensors by all threads.
+// What exporters of plans share: options, the tensors of the model with what the plan says of each,
+// what became of the plan's formats, and the loop over pieces of tensors by all threads.
 #pragma once
+
+#include "compiler/Import/ImportModel.h"
+#include "compiler/Plan/Plan.h"
 
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/Error.h"
@@ -17,6 +20,16 @@ struct ExportOptions {
   const std::atomic<bool> *cancel = nullptr;
   llvm::function_ref<void(uint64_t, uint64_t)> progress = nullptr; // bytes written, in all
 };
+
+struct ExportedTensor {
+  TensorSpec spec;
+  const TensorInfo *source;
+  std::optional<WeightFormat> planned; // every matrix has one
+};
+// All tensors that the model uses, in their order. An error when there are no weights, or when the
+// plan is for another model.
+llvm::Expected<std::vector<ExportedTensor>> exportedTensors(const ImportedModel &model,
+                                                            const Plan &plan);
 
 // One line of what became of the plan's formats.
 struct ExportedFormat {

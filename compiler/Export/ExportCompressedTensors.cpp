@@ -37,6 +37,9 @@ enum class Way : uint8_t { Copy, ToBf16, Quantize };
 
 struct Output {
   const TensorInfo *source = nullptr;
+  std::string name;              // in the file
+  int64_t rows = 0, columns = 0; // of quantized matrices
+  int64_t expert = -1, half = 0; // of stacks: which expert, and which matrix of its row
   Way way = Way::Copy;
   CompressedScheme scheme = CompressedScheme::Plain;
   bool keepsGrid = false;
@@ -45,12 +48,12 @@ struct Output {
   std::string planned; // empty: no matrix of the text model
 
   int64_t codeRowBytes() const {
-    int64_t bits = info(scheme).bits * source->columns();
-    return scheme == CompressedScheme::Int8Channel ? source->columns() : (bits + 31) / 32 * 4;
+    int64_t bits = info(scheme).bits * columns;
+    return scheme == CompressedScheme::Int8Channel ? columns : (bits + 31) / 32 * 4;
   }
   int64_t groups() const {
     int64_t group = info(scheme).group;
-    return group ? source->columns() / group : 1;
+    return group ? columns / group : 1;
   }
 };
 
@@ -113,9 +116,12 @@ public:
 private:
   Error chooseSchemes();
   void addOutput(const TensorInfo &tensor);
+  void addExperts(const Output &stack);
   void addPieces(Output &output);
   std::string header();
   std::vector<Task> listTasks() const;
+  Error readRows(const Output &output, const Task &task, std::vector<float> &values,
+                 GridRows &grid) const;
   Expected<uint64_t> writeTask(const Task &task);
   Error writeShapes();
   ExportSummary summary() const;
@@ -135,22 +141,17 @@ private:
 
 // By what the plan says of the tensors that the model uses.
 Error Exporter::chooseSchemes() {
-  for (const TensorSpec &spec : expectedTextTensors(model.config)) {
-    const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer);
-    if (!tensor)
-      return createStringError("tensor '" + spec.name +
-                               "' is wanted by the model, but the checkpoint has none");
+  Expected<std::vector<ExportedTensor>> tensors = exportedTensors(model, plan);
+  if (!tensors)
+    return tensors.takeError();
+  for (const auto &[spec, source, planned] : *tensors) {
     if (!isMatrixRole(spec.role))
       continue;
-    auto planned = plan.tensorFormats.find(spec.name);
-    if (planned == plan.tensorFormats.end())
-      return createStringError("the plan says nothing of tensor '" + spec.name +
-                               "': it is for another model ('" + plan.model + "')");
     std::optional<CompressedUnit> unit = unitOfWeight(spec.name);
     if (!unit)
       continue;
     CompressedScheme scheme =
-        schemeFor(planned->second, model.checkpoint->nativeFormat(*tensor), tensor->columns());
+        schemeFor(*planned, model.checkpoint->nativeFormat(*source), spec.shape.back());
     auto [entry, isNew] = units.try_emplace(*unit, scheme);
     entry->second = std::max(entry->second, scheme);
   }
@@ -184,8 +185,33 @@ void Exporter::addOutput(const TensorInfo &tensor) {
              tensor.shape.size() > 1) {
     output.way = Way::ToBf16; // decoded values
   }
+  output.name = tensor.name;
+  output.rows = tensor.rows();
+  output.columns = tensor.columns();
+  if (output.way == Way::Quantize && tensor.shape.size() == 3)
+    return addExperts(output);
   addPieces(output);
   outputs.push_back(std::move(output));
+}
+
+// A module for each matrix of each expert, which is what readers of the format have.
+void Exporter::addExperts(const Output &stack) {
+  const TensorInfo &tensor = *stack.source;
+  auto [stem, kind] = StringRef(tensor.name).rsplit('.');
+  bool isDown = kind == "down_proj";
+  int64_t halves = isDown ? 1 : 2;
+  for (int64_t expert = 0; expert < tensor.rows(); ++expert)
+    for (int64_t half = 0; half < halves; ++half) {
+      Output output = stack;
+      StringRef part = isDown ? "down_proj" : half ? "up_proj" : "gate_proj";
+      output.name = (stem + "." + Twine(expert) + "." + part + ".weight").str();
+      output.rows = tensor.shape[1] / halves;
+      output.columns = tensor.shape[2];
+      output.expert = expert;
+      output.half = half;
+      addPieces(output);
+      outputs.push_back(std::move(output));
+    }
 }
 
 void Exporter::addPieces(Output &output) {
@@ -200,19 +226,19 @@ void Exporter::addPieces(Output &output) {
         {tensor.name, TensorType::BF16, tensor.shape, 2 * uint64_t(tensor.elements())});
     return;
   }
-  uint64_t rows = uint64_t(tensor.rows()), groups = uint64_t(output.groups());
+  uint64_t rows = uint64_t(output.rows), groups = uint64_t(output.groups());
   int64_t rowBytes = output.codeRowBytes();
   bool packed = isPacked(output.scheme);
-  pieces.push_back({packed ? tensor.name + "_packed" : tensor.name,
+  pieces.push_back({packed ? output.name + "_packed" : output.name,
                     packed ? TensorType::I32 : TensorType::I8,
-                    {tensor.rows(), packed ? rowBytes / 4 : rowBytes},
+                    {output.rows, packed ? rowBytes / 4 : rowBytes},
                     rows * uint64_t(rowBytes)});
-  pieces.push_back({tensor.name + "_scale",
+  pieces.push_back({output.name + "_scale",
                     output.scaleType,
-                    {tensor.rows(), int64_t(groups)},
+                    {output.rows, int64_t(groups)},
                     rows * groups * uint64_t(tensorTypeBytes(output.scaleType))});
   if (packed)
-    pieces.push_back({tensor.name + "_shape", TensorType::I64, {2}, 16});
+    pieces.push_back({output.name + "_shape", TensorType::I64, {2}, 16});
 }
 
 Error Exporter::listOutputs() {
@@ -252,12 +278,45 @@ std::vector<Task> Exporter::listTasks() const {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const TensorInfo &tensor = *outputs[i].source;
     bool copy = outputs[i].way == Way::Copy;
-    int64_t all = copy ? int64_t(tensor.bytes) : tensor.rows();
-    int64_t step = copy ? 4 * taskValues : std::max<int64_t>(1, taskValues / tensor.columns());
+    int64_t all = copy ? int64_t(tensor.bytes) : outputs[i].rows;
+    int64_t step = copy ? 4 * taskValues : std::max<int64_t>(1, taskValues / outputs[i].columns);
+    if (outputs[i].expert >= 0)
+      step = all; // an expert is one row of the checkpoint
     for (int64_t first = 0; first < all; first += step)
       tasks.push_back({i, first, std::min(step, all - first)});
   }
   return tasks;
+}
+
+// Rows of the task as codes when they are kept, as values else.
+Error Exporter::readRows(const Output &output, const Task &task, std::vector<float> &values,
+                         GridRows &grid) const {
+  const TensorInfo &tensor = *output.source;
+  bool isExpert = output.expert >= 0;
+  int64_t first = isExpert ? output.expert : task.first, count = isExpert ? 1 : task.count;
+  if (output.keepsGrid) {
+    if (Error error = model.checkpoint->readRowsOnGrid(tensor, first, count, grid))
+      return error;
+  } else {
+    values.resize(size_t(count * tensor.columns()));
+    if (Error error = model.checkpoint->readRowsAsFloat(tensor, first, count, values))
+      return error;
+  }
+  if (!isExpert)
+    return Error::success();
+  // One matrix of the expert's row.
+  auto keep = [&](auto &entries, int64_t perRow) {
+    if (entries.empty())
+      return;
+    auto begin = entries.begin() + output.half * output.rows * perRow;
+    entries.erase(begin + output.rows * perRow, entries.end());
+    entries.erase(entries.begin(), begin);
+  };
+  keep(values, output.columns);
+  keep(grid.codes, output.columns);
+  keep(grid.scales, grid.scalesPerRow());
+  grid.rows = output.rows;
+  return Error::success();
 }
 
 Expected<uint64_t> Exporter::writeTask(const Task &task) {
@@ -271,17 +330,11 @@ Expected<uint64_t> Exporter::writeTask(const Task &task) {
       return std::move(error);
     return bytes.size();
   }
-  int64_t columns = tensor.columns();
+  int64_t columns = output.columns;
   std::vector<float> values;
   GridRows grid;
-  if (output.keepsGrid) {
-    if (Error error = model.checkpoint->readRowsOnGrid(tensor, task.first, task.count, grid))
-      return std::move(error);
-  } else {
-    values.resize(size_t(task.count * columns));
-    if (Error error = model.checkpoint->readRowsAsFloat(tensor, task.first, task.count, values))
-      return std::move(error);
-  }
+  if (Error error = readRows(output, task, values, grid))
+    return std::move(error);
   if (output.way == Way::ToBf16) {
     std::vector<uint8_t> bytes(2 * values.size());
     for (size_t i = 0; i < values.size(); ++i)
@@ -314,7 +367,7 @@ Expected<uint64_t> Exporter::writeTask(const Task &task) {
 Error Exporter::writeShapes() {
   for (const Output &output : outputs)
     if (output.way == Way::Quantize && isPacked(output.scheme)) {
-      int64_t shape[2] = {output.source->rows(), output.source->columns()};
+      int64_t shape[2] = {output.rows, output.columns};
       if (Error error = writeAt(output.piece + 2, 0,
                                 ArrayRef(reinterpret_cast<const uint8_t *>(shape), sizeof shape)))
         return error;
@@ -336,8 +389,8 @@ ExportSummary Exporter::summary() const {
     bool same =
         !isPlanned || (quantized ? hasSameGrid(output.scheme, *parseWeightFormat(output.planned))
                                  : StringRef(written).equals_insensitive(planned));
-    summary.add(
-        {planned, written, 1, output.keepsGrid, same, output.source->elements(), int64_t(bytes)});
+    summary.add({planned, written, 1, output.keepsGrid, same, output.rows * output.columns,
+                 int64_t(bytes)});
   }
   summary.finish();
   return summary;
@@ -433,17 +486,11 @@ Error makeFolder(StringRef folder) {
 Expected<ExportSummary> exportCompressedTensors(const ImportedModel &model, const Plan &plan,
                                                 StringRef sourceFolder, StringRef folder,
                                                 const ExportOptions &options) {
-  if (!model.checkpoint || !model.tensors)
-    return createStringError("'" + model.name +
-                             "' is known by its shapes alone; an export needs the weights: give "
-                             "the checkpoint to --model");
-  if (model.container != Container::Safetensors)
-    return createStringError(
-        "--format compressed-tensors takes over config.json and the tokenizer's files, which a " +
-        name(model.container) + " checkpoint has not; give --model the safetensors folder");
-  if (model.config.isMoe())
-    return createStringError("experts are not written as compressed-tensors; --format gguf writes "
-                             "them");
+  if (model.checkpoint && model.container != Container::Safetensors)
+    return createStringError("--format compressed-tensors takes over config.json and the "
+                             "tokenizer's files, which a " +
+                             name(model.container) +
+                             " checkpoint has not; give --model the safetensors folder");
   Exporter exporter(model, plan, options);
   if (Error error = exporter.listOutputs())
     return std::move(error);

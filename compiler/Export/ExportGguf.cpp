@@ -79,21 +79,16 @@ private:
 };
 
 Error Exporter::listOutputs() {
-  for (const TensorSpec &spec : expectedTextTensors(model.config)) {
-    const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer);
-    if (!tensor)
-      return createStringError("tensor '" + spec.name +
-                               "' is wanted by the model, but the checkpoint has none");
-    auto planned = plan.tensorFormats.find(spec.name);
-    if (isMatrixRole(spec.role) && planned == plan.tensorFormats.end())
-      return createStringError("the plan says nothing of tensor '" + spec.name +
-                               "': it is for another model ('" + plan.model + "')");
-    WeightFormat format = planned == plan.tensorFormats.end() ? WeightFormat::F32 : planned->second;
+  Expected<std::vector<ExportedTensor>> tensors = exportedTensors(model, plan);
+  if (!tensors)
+    return tensors.takeError();
+  for (const auto &[spec, source, planned] : *tensors) {
+    WeightFormat format = planned.value_or(WeightFormat::F32);
     Output output;
     output.name = *ggufNameOfLogical(spec.name);
     output.shape.assign(spec.shape.begin(), spec.shape.end());
-    output.source = tensor;
-    output.encoding = encodingFor(spec, format, model.checkpoint->nativeFormat(*tensor));
+    output.source = source;
+    output.encoding = encodingFor(spec, format, model.checkpoint->nativeFormat(*source));
     output.planned = isMatrixRole(spec.role) ? std::string(name(format)) : "f32";
     outputs.push_back(std::move(output));
   }
@@ -261,10 +256,6 @@ Expected<ExportSummary> Exporter::run(StringRef path) {
 
 Expected<ExportSummary> exportGguf(const ImportedModel &model, const Plan &plan, StringRef path,
                                    const ExportOptions &options) {
-  if (!model.checkpoint || !model.tensors)
-    return createStringError("'" + model.name +
-                             "' is known by its shapes alone; an export needs the weights: give "
-                             "the checkpoint to --model");
   return Exporter(model, plan, options).run(path);
 }
 

@@ -59,6 +59,8 @@ TEST(CompressedScheme, UnitsAreWhatIsFused) {
   EXPECT_EQ(text("layers.12.mlp.up_proj.weight"), "mlp\\.(gate|up)_proj 12");
   EXPECT_EQ(text("layers.0.mlp.down_proj.weight"), "mlp\\.down_proj 0");
   EXPECT_EQ(text("layers.0.per_layer_input_gate.weight"), "per_layer_input_gate 0");
+  EXPECT_EQ(text("layers.4.experts.gate_up_proj"), text("layers.4.experts.down_proj"));
+  EXPECT_EQ(text("layers.4.experts.down_proj"), "experts\\.\\d+\\.(gate|up|down)_proj 4");
   EXPECT_EQ(text("per_layer_model_projection.weight"), "per_layer_model_projection -1");
   for (const char *other : {"embed_tokens.weight", "layers.0.input_layernorm.weight", "norm.weight",
                             "layers.x.mlp.down_proj.weight", "layers.0.self_attn.q_proj",
