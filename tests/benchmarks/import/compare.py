@@ -3,7 +3,7 @@
 
     compare.py --quantize BUILD/bin/llama-quantize --folder DIR --bf16 FILE.gguf [--q4 FILE.gguf] --work DIR [--cache cold|warm] [--rounds 3]
 
-Inputs come from make_checkpoint.py (the folder and the BF16 file hold as many weights; --q4 is what llama-quantize made of the BF16 file). Before every run both sides' inputs are dropped from the page cache
+Inputs come from make_checkpoint.py (the folder and the BF16 file hold as many weights; --q4 is make_checkpoint.py's as well). Before every run both sides' inputs are dropped from the page cache
 (cold) or read once (warm), and what earlier runs left to be written is waited for. Reported of each run: seconds until the program ends and until its output is on disk (fsync: gcompile does that itself before it
 ends), processor seconds, input bytes a second of wall time, the largest memory of its own (RssAnon: cannot be dropped) and with the pages of files that it maps (VmHWM, the peak resident set), bytes written.
 Standard library only; prints Markdown and, with --json FILE, every sample.
@@ -80,7 +80,7 @@ def cases(arguments):
             ("gcompile BF16 safetensors → w4g32", arguments.folder, [*ours, *four_bits, "--model", arguments.folder, "-o", "OUTPUT"]),
             ("gcompile BF16 safetensors, planned for 2 GB", arguments.folder, [*ours[:3], "--quiet", "--budget", "2GB", "--model", arguments.folder, "-o", "OUTPUT"])]
     if arguments.q4:
-        rows += [("llama-quantize Q4_0 → Q4_0 (a copy)", arguments.q4, [*quantize, arguments.q4, "OUTPUT", "Q4_0", "2"]),
+        rows += [("llama-quantize Q4_0 → Q4_0 (a copy)", arguments.q4, [*quantize, "--token-embedding-type", "q4_0", arguments.q4, "OUTPUT", "Q4_0", "2"]),
                  ("gcompile Q4_0 GGUF, kept", arguments.q4, [*ours, "--weight-format", "w4g32,embed_tokens_per_layer.weight=w4", "--model", arguments.q4, "-o", "OUTPUT"])]
     return [row for row in rows if arguments.only in row[0]]
 
