@@ -32,7 +32,9 @@ bool isTerminated(const char (&text)[Bytes]) {
 constexpr uint64_t largestBytes = uint64_t(1) << 46;
 constexpr uint32_t largestCount = 1u << 30;
 
-bool isLarge(uint32_t kind) { return kind == GC_SECTION_WEIGHTS || kind == GC_SECTION_TABLE; }
+bool isLarge(uint32_t kind) {
+  return kind == GC_SECTION_WEIGHTS || kind == GC_SECTION_TABLE || kind == GC_SECTION_EXPERTS;
+}
 
 } // namespace
 
@@ -56,6 +58,8 @@ StringRef sectionKindName(uint32_t kind) {
     return "weights";
   case GC_SECTION_TABLE:
     return "table";
+  case GC_SECTION_EXPERTS:
+    return "experts";
   default:
     return "unknown";
   }
@@ -256,8 +260,8 @@ Expected<std::string> ArtifactFile::readText(gc_section_kind kind) const {
 }
 
 Error ArtifactFile::readManifest() {
-  for (gc_section_kind kind :
-       {GC_SECTION_MANIFEST, GC_SECTION_TOKENIZER, GC_SECTION_WEIGHTS, GC_SECTION_TABLE})
+  for (gc_section_kind kind : {GC_SECTION_MANIFEST, GC_SECTION_TOKENIZER, GC_SECTION_WEIGHTS,
+                               GC_SECTION_TABLE, GC_SECTION_EXPERTS})
     if (count_if(sectionTable, [kind](const gc_section &section) {
           return section.kind == static_cast<uint32_t>(kind);
         }) > 1)
@@ -299,6 +303,8 @@ Error ArtifactFile::checkManifest() const {
                 tableBytes > table->bytes))
     return bad("names a table of " + Twine(m.table_rows) + " rows of " + Twine(m.table_row_bytes) +
                " bytes, the section has " + Twine(table->bytes));
+  if (Error error = checkExperts())
+    return error;
   if (m.has_tokenizer && !find(GC_SECTION_TOKENIZER))
     return bad("names a tokenizer and has none");
   if (m.stop_token_count > GC_MAX_STOP_TOKENS ||
@@ -327,6 +333,34 @@ Error ArtifactFile::checkManifest() const {
   for (uint32_t i = 0; i < m.variant_count; ++i)
     if (Error error = checkVariant(i))
       return error;
+  return Error::success();
+}
+
+// The same rules as the runtime's: docs/decisions/0012.
+Error ArtifactFile::checkExperts() const {
+  const gc_manifest &m = manifestValue;
+  const gc_section *experts = find(GC_SECTION_EXPERTS);
+  bool named = m.expert_cache_slots || m.expert_layers || m.experts_per_layer;
+  if (named != (experts != nullptr))
+    return bad("manifest and sections disagree about experts on storage");
+  if (!named)
+    return Error::success();
+  if (header.version < GC_FILE_VERSION_EXPERTS)
+    return bad("has experts on storage, which files of version " + Twine(header.version) +
+               " cannot have");
+  uint64_t blocks = uint64_t(m.expert_layers) * m.experts_per_layer;
+  if (m.expert_layers > (1u << 12) || m.experts_per_layer > (1u << 16) || blocks == 0)
+    return bad("names " + Twine(m.expert_layers) + " layers of " + Twine(m.experts_per_layer) +
+               " experts");
+  uint64_t blockBytes = experts->bytes / blocks, cacheBytes = 0;
+  if (blockBytes == 0 || blockBytes % 4096 || experts->bytes % blocks)
+    return bad("has a section of experts of " + Twine(experts->bytes) + " bytes, expected " +
+               Twine(blocks) + " blocks of a multiple of 4096");
+  if (m.expert_cache_slots == 0 || m.expert_cache_slots > blocks ||
+      __builtin_mul_overflow(uint64_t(m.expert_cache_slots), blockBytes, &cacheBytes) ||
+      cacheBytes > largestBytes)
+    return bad("has a cache of " + Twine(m.expert_cache_slots) + " slots for " + Twine(blocks) +
+               " experts of " + Twine(blockBytes) + " bytes");
   return Error::success();
 }
 

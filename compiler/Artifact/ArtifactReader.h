@@ -54,6 +54,7 @@ private:
   llvm::Error checkSum(size_t section, llvm::function_ref<void(uint64_t)> progress) const;
   llvm::Error readManifest();
   llvm::Error checkManifest() const;
+  llvm::Error checkExperts() const;
   llvm::Error checkVariant(uint32_t index) const;
   llvm::Error bad(const llvm::Twine &message) const;
   uint64_t sectionEnd(size_t section) const; // padding included

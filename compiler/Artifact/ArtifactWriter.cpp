@@ -95,7 +95,11 @@ Error ArtifactWriter::commit() {
 
   gc_file_header header = {};
   memcpy(header.magic, GC_FILE_MAGIC, sizeof(header.magic));
-  header.version = GC_FILE_VERSION;
+  // The oldest that knows what is in the file, so that older runtimes read what they can.
+  bool experts = llvm::any_of(artifactLayout.sections, [](const gc_section &section) {
+    return section.kind == GC_SECTION_EXPERTS;
+  });
+  header.version = experts ? GC_FILE_VERSION_EXPERTS : 1;
   header.endianness = 0x01020304;
   header.file_bytes = artifactLayout.fileBytes;
   header.section_count = static_cast<uint32_t>(sections.size());

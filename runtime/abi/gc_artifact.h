@@ -16,7 +16,8 @@ extern "C" {
 #endif
 
 enum {
-  GC_FILE_VERSION = 1,
+  GC_FILE_VERSION = 2,         // the newest; files say the oldest that knows what is in them
+  GC_FILE_VERSION_EXPERTS = 2, // from which on there may be a section of experts
   GC_SECTION_ALIGNMENT = 65536,
   GC_TENSOR_ALIGNMENT = 128,
   GC_MAX_SECTIONS = 64,
@@ -37,11 +38,12 @@ typedef enum gc_section_kind {
   GC_SECTION_CODE = 7,       // one image; gc_code_variant.section names it
   GC_SECTION_WEIGHTS = 8,    // resident packed weights, in order of first use
   GC_SECTION_TABLE = 9,      // per-layer row table
+  GC_SECTION_EXPERTS = 10,   // blocks of experts that stay on storage (docs/decisions/0012)
 } gc_section_kind;
 
 typedef struct gc_file_header {
   char magic[8];
-  uint32_t version;    // GC_FILE_VERSION
+  uint32_t version;    // at most GC_FILE_VERSION
   uint32_t endianness; // 0x01020304 as written by a little-endian machine
   uint64_t file_bytes;
   uint32_t section_count;
@@ -138,7 +140,9 @@ typedef struct gc_manifest {
   uint32_t top_k;    // 0: off
   uint32_t has_tokenizer;
   uint32_t pad_token; // replaces soft slots before lookups
-  uint32_t reserved[3];
+  // experts on storage; zeros: there are none. The section holds expert_layers · experts_per_layer
+  // blocks of equal size, a multiple of 4096 bytes
+  uint32_t expert_cache_slots, expert_layers, experts_per_layer;
   gc_turn_form turns;
   gc_code_variant variants[GC_MAX_VARIANTS];
   // what the plan promised, in bytes; grun --bench reports the same categories as measured

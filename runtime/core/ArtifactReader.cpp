@@ -90,7 +90,8 @@ Status checkChecksums(const Artifact &a, Checksums checksums, Message &message) 
   for (uint32_t i = 0; i < a.sectionCount; ++i) {
     const gc_section &s = a.sections[i];
     if (checksums == Checksums::Structure &&
-        (s.kind == GC_SECTION_WEIGHTS || s.kind == GC_SECTION_TABLE))
+        (s.kind == GC_SECTION_WEIGHTS || s.kind == GC_SECTION_TABLE ||
+         s.kind == GC_SECTION_EXPERTS))
       continue;
     if (gc_checksum(a.data + s.offset, coveredBytes(a, i)) != s.checksum)
       return bad(message, "section ", i, " (", sectionName(s.kind),
@@ -132,6 +133,36 @@ Status checkTurns(const gc_turn_form &t, Message &message) {
       !terminated(t.model_role, sizeof t.model_role) ||
       !terminated(t.system_role, sizeof t.system_role))
     return bad(message, "the manifest's turn form has a string without an end");
+  return GC_OK;
+}
+
+// The blocks of experts on storage, and that their cache can be had.
+Status checkExperts(const Artifact &a, Message &message) {
+  const gc_manifest &m = *a.manifest;
+  bool named = m.expert_cache_slots || m.expert_layers || m.experts_per_layer;
+  if (named != (a.experts != nullptr))
+    return bad(message, "the manifest and the sections disagree about experts on storage");
+  if (!named)
+    return GC_OK;
+  gc_file_header header;
+  __builtin_memcpy(&header, a.data, sizeof header);
+  if (header.version < GC_FILE_VERSION_EXPERTS)
+    return bad(message, "the file has experts on storage, which files of version ", header.version,
+               " cannot have");
+  uint64_t blocks = uint64_t(m.expert_layers) * m.experts_per_layer;
+  if (m.expert_layers > (1u << 12) || m.experts_per_layer > (1u << 16) || blocks == 0)
+    return bad(message, "the manifest names ", m.expert_layers, " layers of ", m.experts_per_layer,
+               " experts");
+  uint64_t blockBytes = a.experts->bytes / blocks;
+  if (blockBytes == 0 || blockBytes % 4096 != 0 || a.experts->bytes % blocks != 0)
+    return bad(message, "the section of experts has ", a.experts->bytes, " bytes, expected ",
+               blocks, " blocks of a multiple of 4096");
+  uint64_t cacheBytes;
+  if (m.expert_cache_slots == 0 || m.expert_cache_slots > blocks ||
+      __builtin_mul_overflow(uint64_t(m.expert_cache_slots), blockBytes, &cacheBytes) ||
+      cacheBytes > maxBytes)
+    return bad(message, "the cache of experts has ", m.expert_cache_slots, " slots of ", blockBytes,
+               " bytes, the file has ", blocks, " experts");
   return GC_OK;
 }
 
@@ -190,7 +221,8 @@ Status checkManifest(const Artifact &a, Message &message) {
     return bad(message, "the manifest's predictions are no numbers");
   if (m.has_tokenizer && !a.tokenizer)
     return bad(message, "the manifest names a tokenizer, the file has none");
-  return checkTurns(m.turns, message);
+  Status status = checkExperts(a, message);
+  return status == GC_OK ? checkTurns(m.turns, message) : status;
 }
 
 Status checkVariants(const Artifact &a, Message &message) {
@@ -239,6 +271,8 @@ const char *sectionName(uint32_t kind) {
     return "weights";
   case GC_SECTION_TABLE:
     return "table";
+  case GC_SECTION_EXPERTS:
+    return "experts";
   default:
     return "unknown";
   }
@@ -270,6 +304,8 @@ Status readArtifact(const uint8_t *data, uint64_t bytes, Checksums checksums, Ar
     status = findOnce(a, GC_SECTION_WEIGHTS, a.weights, message);
   if (status == GC_OK)
     status = findOnce(a, GC_SECTION_TABLE, a.table, message);
+  if (status == GC_OK)
+    status = findOnce(a, GC_SECTION_EXPERTS, a.experts, message);
   if (status == GC_OK)
     status = findOnce(a, GC_SECTION_TOKENIZER, a.tokenizer, message);
   if (status != GC_OK)

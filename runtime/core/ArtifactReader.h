@@ -19,12 +19,13 @@ struct Artifact {
   const gc_manifest *manifest = nullptr;
   const gc_section *weights = nullptr;
   const gc_section *table = nullptr;     // null: none
+  const gc_section *experts = nullptr;   // on storage; null: none
   const gc_section *tokenizer = nullptr; // null: none
 };
 
 enum class Checksums { Structure, Everything };
 
-// `Structure` sums all sections but weights and tables.
+// `Structure` sums all sections but weights, experts and tables.
 Status readArtifact(const uint8_t *data, uint64_t bytes, Checksums checksums, Artifact &artifact,
                     Message &message);
 

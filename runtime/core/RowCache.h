@@ -1,5 +1,5 @@
-// Which rows of a storage-resident table lie in which slot of a fixed cache: an index and clock
-// replacement, no data and no reading.
+// Which rows of a storage-resident table (or which experts of all layers) lie in which slot of a
+// fixed cache: an index and clock replacement, no data and no reading.
 //
 // Freestanding; memory comes from the caller. Slots handed out since beginChunk() are never
 // replaced in the same chunk, so a chunk of up to `slots` rows is resident as a whole.

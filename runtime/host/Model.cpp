@@ -94,7 +94,7 @@ gc_status openModel(gc_model &model, const char *path, const char *isa) {
   // Checking touched everything but weights and tables; only what is used from now on shall count
   // as resident.
   for (uint32_t i = 0; i < a.sectionCount; ++i)
-    if (&a.sections[i] != a.weights && &a.sections[i] != a.table)
+    if (&a.sections[i] != a.weights && &a.sections[i] != a.table && &a.sections[i] != a.experts)
       dropPages(a.data + a.sections[i].offset, coveredBytes(a, i));
   adviseLargePages(a.data + a.weights->offset, a.weights->bytes);
   if (a.table && a.manifest->table_placement == GC_TABLE_STORAGE)
@@ -208,4 +208,7 @@ void gc_get_model_info(const gc_model *model, gc_model_info *info) {
   info->table_bytes = model->artifact.table ? m.table_rows * m.table_row_bytes : 0;
   info->file_bytes = model->artifact.bytes;
   info->table_on_storage = m.table_placement == GC_TABLE_STORAGE;
+  info->expert_cache_slots = m.expert_cache_slots;
+  info->experts_on_storage = uint64_t(m.expert_layers) * m.experts_per_layer;
+  info->experts_bytes = model->artifact.experts ? model->artifact.experts->bytes : 0;
 }

@@ -1,6 +1,7 @@
 // Sessions: caches and scratch of one conversation, and the calls of the compiled programs.
 #include "runtime/core/Exponential.h"
 #include "runtime/core/Sampler.h"
+#include "runtime/host/ExpertReader.h"
 #include "runtime/host/Memory.h"
 #include "runtime/host/Model.h"
 #include "runtime/host/Processor.h"
@@ -21,6 +22,7 @@ struct gc_session {
   gc_env env{};
   Buffer caches, arena, logits, candidates, slots;
   TableReader table;
+  ExpertReader experts;
   int32_t position = 0;
   bool hasLogits = false;
   int (*shouldStop)(void *) = nullptr;
@@ -55,8 +57,8 @@ gc_status createSession(gc_session &s, const gc_model *model, const gc_session_o
   if (status != GC_OK)
     return status;
   s.pool.start(options.threads ? options.threads : allowedCpus());
-  s.env = {GC_MODULE_VERSION, 0, &s.pool, ThreadPool::entry};
-  return GC_OK;
+  s.env = {GC_MODULE_VERSION, 0, &s.pool, ThreadPool::entry, &s.experts, ExpertReader::entry};
+  return s.experts.open(model->artifact, model->file.descriptor(), s.pool, message);
 }
 
 gc_status checkTokens(const gc_session *s, const int32_t *tokens, size_t count,
@@ -94,11 +96,14 @@ gc_status runProgram(gc_session &s, const gc_program &program, const int32_t *to
   call.logits = logits;
   call.rows = int64_t(rows);
   call.position = s.position;
+  call.expert_slots = s.experts.base();
   auto function =
       reinterpret_cast<gc_program_fn>(reinterpret_cast<uintptr_t>(s.model->code + program.offset));
   function(&s.env, &call);
-  s.position += int32_t(rows);
-  return GC_OK;
+  status = s.experts.takeFailure(threadMessage());
+  if (status == GC_OK)
+    s.position += int32_t(rows); // what a failed call wrote behind it is written again
+  return status;
 }
 
 bool isCancelled(const gc_session &s) { return s.shouldStop && s.shouldStop(s.user); }
@@ -261,6 +266,7 @@ void gc_session_commit(gc_session *session) {
   session->arena.commit();
   session->logits.commit();
   session->table.commit();
+  session->experts.commit();
 }
 
 int32_t gc_session_threads(const gc_session *session) { return session->pool.threads(); }
@@ -382,7 +388,7 @@ gc_status gc_get_memory(const gc_model *model, const gc_session *session, gc_mem
   memory->weights = residentBytes(a.data + a.weights->offset, a.weights->bytes);
   memory->code = residentBytes(model->code, model->codeBytes);
   if (session) {
-    memory->tables = session->table.resident();
+    memory->tables = session->table.resident() + session->experts.resident();
     memory->kv_cache = residentBytes(session->caches.data(), session->caches.bytes());
     memory->activations = residentBytes(session->arena.data(), session->arena.bytes());
     // Rings are longer than their windows, so that a whole chunk can be in flight; the plan counts
@@ -404,6 +410,15 @@ gc_status gc_get_memory(const gc_model *model, const gc_session *session, gc_mem
       memory->weights + memory->code + memory->tables + memory->kv_cache + memory->activations;
   memory->runtime = process.resident > named ? process.resident - named : 0;
   memory->runtime += process.pageTables;
+  return GC_OK;
+}
+
+gc_status gc_get_expert_reads(const gc_session *session, gc_expert_reads *reads) {
+  if (!session || !reads)
+    return fail(GC_BAD_ARGUMENT, "gc_get_expert_reads: session and reads must not be null");
+  const ExpertReader::Counts &counts = session->experts.counts();
+  *reads = {counts.asked, counts.missed, counts.missed * session->experts.blockBytes(),
+            counts.readSeconds};
   return GC_OK;
 }
 

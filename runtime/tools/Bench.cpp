@@ -33,6 +33,7 @@ struct Measured {
   Samples prefillRate, decodeRate, firstTokenSeconds;
   gc_memory memory{};
   double readBandwidth = 0;
+  gc_expert_reads expertReads{}; // of decoding alone
 };
 
 gc_status decodeMany(Run &run, const int32_t *tokens, int32_t count, double &rate) {
@@ -60,9 +61,18 @@ gc_status measureOnce(Run &run, const int32_t *tokens, Measured &m, int repeat) 
     status = gc_decode(run.session, tokens[last]);
   m.firstTokenSeconds.values[repeat] = now() - begin;
   m.prefillRate.values[repeat] = last ? double(last) / (appended - begin) : 0;
-  return status == GC_OK
-             ? decodeMany(run, tokens + m.promptTokens, m.decodeTokens, m.decodeRate.values[repeat])
-             : status;
+  gc_expert_reads before{}, after{};
+  if (status == GC_OK)
+    status = gc_get_expert_reads(run.session, &before);
+  if (status == GC_OK)
+    status = decodeMany(run, tokens + m.promptTokens, m.decodeTokens, m.decodeRate.values[repeat]);
+  if (status == GC_OK)
+    status = gc_get_expert_reads(run.session, &after);
+  m.expertReads.asked += after.asked - before.asked;
+  m.expertReads.missed += after.missed - before.missed;
+  m.expertReads.bytes += after.bytes - before.bytes;
+  m.expertReads.seconds += after.seconds - before.seconds;
+  return status;
 }
 
 gc_status measure(Run &run, const int32_t *tokens, Measured &m) {
@@ -113,6 +123,31 @@ double bandwidthShare(const Run &run, const Measured &m) {
              : 0;
 }
 
+double missRate(const Measured &m) {
+  return m.expertReads.asked ? double(m.expertReads.missed) / double(m.expertReads.asked) : 0;
+}
+
+double missRateModelled(const Run &run) {
+  return 1 - double(run.info.expert_cache_slots) / double(run.info.experts_on_storage);
+}
+
+double expertReadRate(const Measured &m) {
+  return m.expertReads.seconds > 0 ? double(m.expertReads.bytes) / m.expertReads.seconds : 0;
+}
+
+void printExperts(Json &json, const Run &run, const Measured &m) {
+  json.key("experts").open('{');
+  json.key("slots").integer(int64_t(run.info.expert_cache_slots));
+  json.key("experts").integer(int64_t(run.info.experts_on_storage));
+  json.key("asked").integer(int64_t(m.expertReads.asked));
+  json.key("missed").integer(int64_t(m.expertReads.missed));
+  json.key("miss_rate").number(missRate(m));
+  json.key("miss_rate_modelled").number(missRateModelled(run));
+  json.key("read_seconds").number(m.expertReads.seconds);
+  json.key("read_bytes_per_second").number(expertReadRate(m));
+  json.close('}');
+}
+
 void printJson(const Run &run, const Measured &m) {
   Json json(stdout);
   json.open('{');
@@ -142,6 +177,8 @@ void printJson(const Run &run, const Measured &m) {
   json.key("weights_bytes").integer(int64_t(run.info.weights_bytes));
   json.key("read_bandwidth_bytes_per_second").number(m.readBandwidth);
   json.key("decode_share_of_bandwidth").number(bandwidthShare(run, m));
+  if (run.info.experts_on_storage)
+    printExperts(json, run, m);
   json.key("predicted").open('{');
   json.key("decode_tokens_per_second").number(run.info.predicted_decode_tokens_per_second);
   json.key("prefill_tokens_per_second").number(run.info.predicted_prefill_tokens_per_second);
@@ -166,6 +203,11 @@ void printTable(const Run &run, const Measured &m) {
          m.firstTokenSeconds.median(), m.coldFirstTokenSeconds, run.loadSeconds);
   printf("reading memory          %9.2f GB/s; decode reads its weights at %.0f %% of that\n\n",
          m.readBandwidth * 1e-9, 100 * bandwidthShare(run, m));
+  if (run.info.experts_on_storage)
+    printf("experts on storage      %9.1f %% missed while decoding (uniform routing: %.1f %%), "
+           "read at "
+           "%.2f GB/s\n\n",
+           100 * missRate(m), 100 * missRateModelled(run), expertReadRate(m) * 1e-9);
   printf("memory, MB       measured     planned\n");
   gc_memory planned = plannedMemory(run.info);
   auto row = [](const char *name, uint64_t measured, uint64_t plan) {

@@ -7,13 +7,14 @@ import struct
 MASK = (1 << 64) - 1
 P1, P2, P3, P4, P5 = 11400714785074694791, 14029467366897019727, 1609587929392839161, 9650029242287828579, 2870177450012600261
 
-MANIFEST, TOKENIZER, CODE, WEIGHTS, TABLE = 1, 5, 7, 8, 9
+MANIFEST, TOKENIZER, CODE, WEIGHTS, TABLE, EXPERTS = 1, 5, 7, 8, 9, 10
 
 # Offsets inside gc_manifest.
 FIELDS = {
     "vocabulary": ("I", 128), "context": ("I", 132), "kv_bytes": ("Q", 136), "weights_bytes": ("Q", 144), "table_placement": ("I", 152),
     "table_cache_rows": ("I", 156), "table_rows": ("Q", 160), "table_row_bytes": ("Q", 168), "variant_count": ("I", 176), "stop_token_count": ("I", 180),
-    "suppressed_token_count": ("I", 184), "bos_token": ("i", 188), "stop_token_0": ("I", 192), "turn_start": ("32s", 544),
+    "suppressed_token_count": ("I", 184), "bos_token": ("i", 188), "stop_token_0": ("I", 192), "expert_cache_slots": ("I", 532), "expert_layers": ("I", 536), "experts_per_layer": ("I", 540),
+    "turn_start": ("32s", 544),
     "variant_0_section": ("I", 796), "variant_0_prefill_offset": ("Q", 800), "variant_0_prefill_arena": ("Q", 808), "variant_0_prefill_rows": ("Q", 816),
     "variant_0_decode_offset": ("Q", 824), "variant_0_decode_arena": ("Q", 832), "variant_0_decode_rows": ("Q", 840),
     "variant_0_score_offset": ("Q", 848), "variant_0_score_rows": ("Q", 864), "planned_weights": ("Q", 1432), "planned_peak": ("Q", 1488),

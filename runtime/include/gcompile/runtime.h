@@ -77,6 +77,9 @@ typedef struct gc_model_info {
   uint64_t weights_bytes, table_bytes, file_bytes;
   int32_t
       table_on_storage; /* 1: the per-layer table stays in the file, read through a cache of rows */
+  /* experts that stay in the file: slots of their cache, how many there are, and their bytes in the
+   * file; 0: none do */
+  uint64_t expert_cache_slots, experts_on_storage, experts_bytes;
 } gc_model_info;
 
 void gc_get_model_info(const gc_model *model, gc_model_info *info);
@@ -232,9 +235,9 @@ gc_status gc_sample(gc_session *session, const gc_sampling *sampling, int32_t *t
 /* ---- measured memory ---- */
 
 /* Bytes resident in this process now, by the categories of the plan. Storage-resident tables count
- * as their row cache; the mapped pages of the table itself are not part of the process. `runtime`
- * is what is resident and in no other category, and the page tables of the process (which are not
- * part of `resident`, but count against a memory limit). */
+ * as their row cache, experts on storage as theirs; mapped pages of the table itself are not part
+ * of the process. `runtime` is what is resident and in no other category, and the page tables of
+ * the process (which are not part of `resident`, but count against a memory limit). */
 typedef struct gc_memory {
   uint64_t weights, tables, kv_cache, activations, encoders, code, runtime;
   uint64_t resident, peak_resident;
@@ -242,6 +245,15 @@ typedef struct gc_memory {
 
 gc_status gc_get_memory(const gc_model *model, const gc_session *session,
                         gc_memory *memory); /* session may be null */
+
+/* Experts on storage that programs of this session asked for so far, those of them that had to be
+ * read from the file, and how long that took. Zeros: there are none. */
+typedef struct gc_expert_reads {
+  uint64_t asked, missed, bytes;
+  double seconds;
+} gc_expert_reads;
+
+gc_status gc_get_expert_reads(const gc_session *session, gc_expert_reads *reads);
 
 /* Bytes per second at which the session's threads read the weights with nothing else to do; best of
  * several passes. */

@@ -273,4 +273,67 @@ TEST_F(ArtifactReader, RefusesLiesInTheManifest) {
   EXPECT_THAT(afterManifest([](M &m) { m.temperature = -1; }), HasSubstr("sampling defaults"));
 }
 
+// manifest, code, weights, experts: what the runtime's reader refuses is refused here.
+class ArtifactOfExperts : public testing::Test {
+protected:
+  TemporaryFolder folder;
+  std::string path = folder / "m.gpk";
+
+  std::string with(const std::function<void(gc_manifest &)> &change,
+                   uint64_t expertBytes = 6 * 4096) {
+    gc_manifest manifest = validManifest();
+    manifest.table_placement = GC_TABLE_NONE;
+    manifest.has_tokenizer = 0;
+    manifest.variants[0].section = 1;
+    manifest.expert_cache_slots = 4;
+    manifest.expert_layers = 2;
+    manifest.experts_per_layer = 3;
+    change(manifest);
+    std::vector<SectionSpec> specs = {{GC_SECTION_MANIFEST, sizeof manifest},
+                                      {GC_SECTION_CODE, 500},
+                                      {GC_SECTION_WEIGHTS, 3000},
+                                      {GC_SECTION_EXPERTS, expertBytes}};
+    auto writer = ArtifactWriter::create(path, specs);
+    EXPECT_TRUE(bool(writer));
+    EXPECT_FALSE((*writer)->writeAt(0, 0, bytesOf(manifest)));
+    EXPECT_FALSE((*writer)->commit());
+    return verifyMessage(path);
+  }
+};
+
+TEST_F(ArtifactOfExperts, IsOfVersionTwoAndOthersOfOne) {
+  EXPECT_EQ(with([](gc_manifest &) {}), "");
+  auto version = [&] {
+    std::vector<uint8_t> bytes = readBytes(path);
+    gc_file_header header;
+    memcpy(&header, bytes.data(), sizeof(header));
+    return header.version;
+  };
+  EXPECT_EQ(version(), uint32_t(GC_FILE_VERSION_EXPERTS));
+  std::vector<uint8_t> bytes = readBytes(path);
+  bytes[8] = 1;
+  resign(bytes);
+  writeBytes(path, bytes);
+  EXPECT_THAT(openMessage(path), HasSubstr("version 1 cannot have"));
+  validFile(path);
+  EXPECT_EQ(version(), 1u);
+}
+
+TEST_F(ArtifactOfExperts, RefusesLies) {
+  EXPECT_THAT(with([](gc_manifest &m) {
+                m.expert_cache_slots = m.expert_layers = m.experts_per_layer = 0;
+              }),
+              HasSubstr("disagree about experts"));
+  EXPECT_THAT(with([](gc_manifest &m) { m.expert_layers = 0; }), HasSubstr("0 layers of 3"));
+  EXPECT_THAT(with([](gc_manifest &m) { m.experts_per_layer = UINT32_MAX; }),
+              HasSubstr("layers of 4294967295"));
+  EXPECT_THAT(with([](gc_manifest &m) { m.experts_per_layer = 4; }), HasSubstr("multiple of 4096"));
+  EXPECT_THAT(with([](gc_manifest &) {}, 6 * 4096 + 1), HasSubstr("multiple of 4096"));
+  EXPECT_THAT(with([](gc_manifest &) {}, 0), HasSubstr("multiple of 4096"));
+  EXPECT_THAT(with([](gc_manifest &m) { m.expert_cache_slots = 7; }),
+              HasSubstr("cache of 7 slots"));
+  EXPECT_THAT(with([](gc_manifest &m) { m.expert_cache_slots = 0; }),
+              HasSubstr("cache of 0 slots"));
+}
+
 } // namespace

@@ -220,6 +220,38 @@ TEST_F(ArtifactReaderTest, RefusesManifestsThatLie) {
             [](gc_manifest &m) { m.predicted_decode_tokens_per_second = __builtin_inf(); });
 }
 
+TEST_F(ArtifactReaderTest, RefusesExpertsThatLie) {
+  model = test::fakeModel({.expertSlots = 9});
+  file = model.build();
+  Outcome good = read(file, Checksums::Everything);
+  ASSERT_EQ(good.status, GC_OK) << good.message;
+  ASSERT_NE(good.artifact.experts, nullptr);
+  file[good.artifact.experts->offset + 5] ^= 1; // unread at opening, as weights are
+  EXPECT_EQ(read(file).status, GC_OK);
+  EXPECT_THAT(read(file, Checksums::Everything).message, HasSubstr("experts"));
+  file = model.build();
+  header().version = 1;
+  fixChecksums(file);
+  EXPECT_THAT(read(file).message, HasSubstr("version 1 cannot have"));
+
+  auto expectBad = [&](const char *part, const std::function<void(gc_manifest &)> &change) {
+    Outcome outcome = readWith(change);
+    EXPECT_EQ(outcome.status, GC_BAD_FILE) << part;
+    EXPECT_THAT(outcome.message, HasSubstr(part));
+  };
+  expectBad("disagree", [](gc_manifest &m) {
+    m.expert_cache_slots = m.expert_layers = m.experts_per_layer = 0;
+  });
+  expectBad("0 layers of 8", [](gc_manifest &m) { m.expert_layers = 0; });
+  expectBad("3 layers of 0", [](gc_manifest &m) { m.experts_per_layer = 0; });
+  expectBad("4097 layers", [](gc_manifest &m) { m.expert_layers = 4097; });
+  expectBad("of 4294967295 experts", [](gc_manifest &m) { m.experts_per_layer = UINT32_MAX; });
+  expectBad("blocks of a multiple of 4096", [](gc_manifest &m) { m.experts_per_layer = 7; });
+  expectBad("blocks of a multiple of 4096", [](gc_manifest &m) { m.experts_per_layer = 65536; });
+  expectBad("cache of experts has 0 slots", [](gc_manifest &m) { m.expert_cache_slots = 0; });
+  expectBad("cache of experts has 25 slots", [](gc_manifest &m) { m.expert_cache_slots = 25; });
+}
+
 TEST_F(ArtifactReaderTest, WhatItAcceptsIsSound) {
   std::mt19937_64 random(13);
   const uint64_t values[] = {0,

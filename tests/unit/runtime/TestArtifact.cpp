@@ -60,7 +60,8 @@ std::vector<uint8_t> TestArtifact::build() const {
   }
   gc_file_header header = {};
   memcpy(header.magic, GC_FILE_MAGIC, 8);
-  header.version = GC_FILE_VERSION;
+  bool experts = manifest.expert_cache_slots | manifest.expert_layers | manifest.experts_per_layer;
+  header.version = experts ? GC_FILE_VERSION_EXPERTS : 1;
   header.endianness = 0x01020304;
   header.file_bytes = file.size();
   header.section_count = uint32_t(table.size());
@@ -139,6 +140,17 @@ TestArtifact fakeModel(const FakeModelOptions &options) {
   addVariant(artifact, GC_ISA_AARCH64_NEON, GC_FAKE_IMAGE_AARCH64);
 #endif
   artifact.sections.push_back({GC_SECTION_WEIGHTS, weights});
+  if (options.expertSlots) {
+    m.expert_cache_slots = options.expertSlots;
+    m.expert_layers = fakeExpertLayers;
+    m.experts_per_layer = fakeExperts;
+    std::vector<uint8_t> blocks(size_t(fakeExpertLayers) * fakeExperts * fakeBlockBytes);
+    for (size_t at = 0; at < blocks.size(); at += 4) {
+      uint32_t block = uint32_t(at / fakeBlockBytes);
+      memcpy(blocks.data() + at, &block, 4);
+    }
+    artifact.sections.push_back({GC_SECTION_EXPERTS, std::move(blocks)});
+  }
   if (options.tablePlacement != GC_TABLE_NONE) {
     m.table_placement = options.tablePlacement;
     m.table_rows = FAKE_VOCABULARY;

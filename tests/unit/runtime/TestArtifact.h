@@ -23,9 +23,14 @@ struct TestArtifact {
 struct FakeModelOptions {
   uint32_t tablePlacement = GC_TABLE_NONE;
   uint32_t cacheRows = 20;
+  uint32_t expertSlots = 0; // of a cache for fakeExpertLayers · fakeExperts blocks; 0: none
   uint32_t context = 64;
   bool tokenizer = true;
 };
+
+// Experts on storage of the fake model. Every int32 of a block is its number, layer · fakeExperts +
+// expert.
+inline constexpr uint32_t fakeExpertLayers = 3, fakeExperts = 8, fakeBlockBytes = 3 << 19;
 
 // The model of FakeImage.c for x86-64 and, where it could be built, AArch64, with the tokenizer and
 // the turn form of gemma4-tiny.
