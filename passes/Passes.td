@@ -50,7 +50,7 @@ def GemmaPlan : Pass<"gemma-plan", "::mlir::ModuleOp"> {
 def ApplyPlan : Pass<"gemma-apply-plan", "::mlir::ModuleOp"> {
   let summary = "replay decisions on weights and caches";
   let description = [{
-    Sets `format` on every weight, `placement` on the table, and `k_format`, `v_format`, `capacity` on every cache, from a plan that the driver hands over as a value (createApplyPlan(decisions)) or, for tests,
+    Sets `format` on every weight, `placement` on the table and on stacks of experts, and `k_format`, `v_format`, `capacity` on every cache, from a plan that the driver hands over as a value (createApplyPlan(decisions)) or, for tests,
     from options that apply to all.
   }];
   let options = [
@@ -58,7 +58,8 @@ def ApplyPlan : Pass<"gemma-apply-plan", "::mlir::ModuleOp"> {
     Option<"table", "table", "std::string", "\"f32\"", "format of the per-layer table">,
     Option<"kv", "kv", "std::string", "\"f32\"", "format of all caches">,
     Option<"context", "context", "int64_t", "4096", "positions">,
-    Option<"chunk", "chunk", "int64_t", "128", "most rows that any program adds at once">];
+    Option<"chunk", "chunk", "int64_t", "128", "most rows that any program adds at once">,
+    Option<"expertSlots", "expert-slots", "int64_t", "0", "slots of the cache of experts on storage; 0: in memory">];
 }
 
 def VerifyBudget : Pass<"gemma-verify-budget", "::mlir::ModuleOp"> {

@@ -105,8 +105,8 @@ FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef
                           builder.getStringAttr(roleName(role)), builder.getI64IntegerAttr(layer),
                           builder.getStringAttr("text"), builder.getI64IntegerAttr(slices),
                           builder.getI64IntegerAttr(matrices), StringAttr(), StringAttr(),
-                          IntegerAttr(), FloatAttr(), IntegerAttr(), FloatAttr(), FloatAttr(),
-                          FloatAttr());
+                          IntegerAttr(), IntegerAttr(), IntegerAttr(), IntegerAttr(), FloatAttr(),
+                          IntegerAttr(), FloatAttr(), FloatAttr(), FloatAttr());
   symbolPoint = builder.saveInsertionPoint();
   return sharedWeights[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
 }
@@ -125,8 +125,9 @@ FlatSymbolRefAttr ModuleBuilder::ropeFrequencies(LayerType type, int64_t headDim
       TypeAttr::get(RankedTensorType::get({headDim / 2}, builder.getF32Type())),
       builder.getStringAttr(gemma::ropeRole), builder.getI64IntegerAttr(-1),
       builder.getStringAttr("text"), builder.getI64IntegerAttr(1), builder.getI64IntegerAttr(1),
-      StringAttr(), StringAttr(), IntegerAttr(), builder.getF64FloatAttr(rope.theta),
-      builder.getI64IntegerAttr(rope.rotatedPairs), FloatAttr(), FloatAttr(), FloatAttr());
+      StringAttr(), StringAttr(), IntegerAttr(), IntegerAttr(), IntegerAttr(), IntegerAttr(),
+      builder.getF64FloatAttr(rope.theta), builder.getI64IntegerAttr(rope.rotatedPairs),
+      FloatAttr(), FloatAttr(), FloatAttr());
   symbolPoint = builder.saveInsertionPoint();
   return ropeSymbols[key] = FlatSymbolRefAttr::get(builder.getContext(), symbol);
 }

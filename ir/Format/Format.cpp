@@ -155,6 +155,17 @@ int64_t stackedBytes(WeightFormat format, int64_t matrices, int64_t n, int64_t k
   return (matrices - 1) * stackedStride(format, n, k) + packedBytes(format, n, k);
 }
 
+int64_t expertBlockPart(WeightFormat format, int64_t n, int64_t k) {
+  int64_t bytes = packedBytes(format, n, k);
+  return (bytes + expertBlockAlignment - 1) / expertBlockAlignment * expertBlockAlignment;
+}
+
+ExpertBlock expertBlock(WeightFormat gateUp, WeightFormat down, int64_t hidden,
+                        int64_t intermediate) {
+  int64_t downOffset = expertBlockPart(gateUp, 2 * intermediate, hidden);
+  return {downOffset, downOffset + expertBlockPart(down, hidden, intermediate)};
+}
+
 bool isRowTableFormat(WeightFormat format) {
   switch (format) {
   case WeightFormat::F32:

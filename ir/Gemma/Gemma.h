@@ -25,10 +25,12 @@ inline constexpr llvm::StringLiteral rowsAttrName = "gemma.rows";
 // Roles of weights that passes look for; the others are for people.
 inline constexpr llvm::StringLiteral embeddingRole = "embedding";
 inline constexpr llvm::StringLiteral perLayerTableRole = "per_layer_table";
+inline constexpr llvm::StringLiteral expertsGateUpRole = "experts_gate_up";
+inline constexpr llvm::StringLiteral expertsDownRole = "experts_down";
 inline constexpr llvm::StringLiteral ropeRole = "rope_frequencies";
 inline constexpr llvm::StringLiteral activationScaleRole = "activation_scale";
 
-// Where a per-layer table lies while the model runs (`placement`).
+// Where a per-layer table, or a stack of experts, lies while the model runs (`placement`).
 inline constexpr llvm::StringLiteral inMemory = "memory";
 inline constexpr llvm::StringLiteral onStorage = "storage";
 
@@ -41,6 +43,8 @@ int64_t packedBytes(WeightOp weight, WeightFormat format);
 int64_t tableRowBytes(WeightOp table);
 // Bytes that a planned table takes in memory: all of it, or its row cache. 0: not planned yet.
 int64_t tableResidentBytes(WeightOp table);
+// Whether this is a stack of experts that stays on storage (docs/decisions/0012).
+bool isExpertOnStorage(WeightOp weight);
 
 // Whether a program's argument of this type is the spans of images (docs/decisions/0016).
 inline bool isSpans(mlir::Type type) {

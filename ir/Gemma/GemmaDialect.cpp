@@ -111,6 +111,10 @@ int64_t tableResidentBytes(WeightOp table) {
   return rows * tableRowBytes(table);
 }
 
+bool isExpertOnStorage(WeightOp weight) {
+  return weight.getMatrices() > 1 && weight.getPlacement() == onStorage;
+}
+
 LogicalResult WeightOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
@@ -130,11 +134,26 @@ LogicalResult WeightOp::verify() {
     return emitOpError()
            << "has type " << type << " of " << matrices
            << " matrices, expected a divisor of its rows, and 1 unless it is a matrix";
-  if (getPlacement() && (!table || (*getPlacement() != inMemory && *getPlacement() != onStorage)))
+  bool stack = getMatrices() > 1;
+  if (getPlacement() &&
+      ((!table && !stack) || (*getPlacement() != inMemory && *getPlacement() != onStorage)))
     return emitOpError() << "has placement '" << *getPlacement()
-                         << "', expected 'memory' or 'storage', and only on a per-layer table";
-  if (getCacheRows() && (getPlacement() != onStorage || *getCacheRows() < 1))
-    return emitOpError("needs 'cache_rows' of at least 1, and only with placement 'storage'");
+                         << "', expected 'memory' or 'storage', and only on a per-layer table or "
+                            "a stack of experts";
+  if (getCacheRows() && (!table || getPlacement() != onStorage || *getCacheRows() < 1))
+    return emitOpError("needs 'cache_rows' of at least 1, and only on a table with placement "
+                       "'storage'");
+  bool inSlots = stack && getPlacement() == onStorage;
+  for (std::optional<uint64_t> attribute : {getCacheSlots(), getBlockBytes(), getBlockOffset()})
+    if (attribute.has_value() != inSlots)
+      return emitOpError("needs 'cache_slots', 'block_bytes' and 'block_offset' exactly when it is "
+                         "a stack with placement 'storage'");
+  if (inSlots && (*getCacheSlots() < 1 || *getBlockBytes() % expertBlockAlignment ||
+                  *getBlockOffset() % 128 || *getBlockOffset() >= *getBlockBytes()))
+    return emitOpError() << "has " << *getCacheSlots() << " slots of " << *getBlockBytes()
+                         << " bytes and begins at " << *getBlockOffset()
+                         << ", expected at least 1 of a multiple of "
+                         << int64_t(expertBlockAlignment) << ", and a multiple of 128 inside";
   if ((getRole() == ropeRole) != (getTheta().has_value() && getPairs().has_value()))
     return emitOpError("needs 'theta' and 'pairs' exactly when its role is 'rope_frequencies'");
   if ((getRole() == activationScaleRole) != getValue().has_value() ||

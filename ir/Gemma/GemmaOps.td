@@ -22,12 +22,13 @@ def Gemma_WeightOp : Gemma_Op<"weight", [Symbol]> {
     Rows [`first_row`, `first_row` + rows) of the checkpoint tensor `source` (canonical name), of shape `type`; or, for role `rope_frequencies`, values computed
     from `theta` and `pairs`; or, for role `activation_scale` (made by gemma-to-kernel), one `value`. `layer` is −1 for weights that belong to none. `modality` is `text`, `vision` or `audio`. A row of a per-layer table has
     `slices` pieces of equal width, each with a scale of its own. Experts are `matrices` of equal shape in one tensor, each packed as a matrix of its own. Decisions, absent until planned: `format` (`f32` for vectors), and for the
-    per-layer table `placement` (`memory`, or `storage` with a cache of `cache_rows` rows). With `input_scale` s (docs/decisions/0011) a linear of this weight multiplies
+    per-layer table `placement` (`memory`, or `storage` with a cache of `cache_rows` rows). Stacks of experts have a `placement` too (docs/decisions/0012): on `storage` a cache of `cache_slots` slots holds
+    blocks of `block_bytes`, in each of which this stack's matrix begins at `block_offset`. With `input_scale` s (docs/decisions/0011) a linear of this weight multiplies
     clamp(round_half_even(x / s), −128, 127) · s for x, and with `output_scale` its result is rounded likewise.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$source, I64Attr:$first_row, TypeAttrOf<AnyRankedTensor>:$type,
       StrAttr:$role, I64Attr:$layer, StrAttr:$modality, DefaultValuedAttr<I64Attr, "1">:$slices, DefaultValuedAttr<I64Attr, "1">:$matrices, OptionalAttr<StrAttr>:$format,
-      OptionalAttr<StrAttr>:$placement, OptionalAttr<I64Attr>:$cache_rows, OptionalAttr<F64Attr>:$theta, OptionalAttr<I64Attr>:$pairs,
+      OptionalAttr<StrAttr>:$placement, OptionalAttr<I64Attr>:$cache_rows, OptionalAttr<I64Attr>:$cache_slots, OptionalAttr<I64Attr>:$block_bytes, OptionalAttr<I64Attr>:$block_offset, OptionalAttr<F64Attr>:$theta, OptionalAttr<I64Attr>:$pairs,
       OptionalAttr<F32Attr>:$input_scale, OptionalAttr<F32Attr>:$output_scale, OptionalAttr<F32Attr>:$value);
   let assemblyFormat = "$sym_name `from` $source `rows` $first_row `:` $type attr-dict";
   let hasVerifier = 1;

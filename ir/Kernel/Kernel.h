@@ -29,10 +29,11 @@ inline constexpr llvm::StringLiteral targetAttrName = "kernel.target";
 // arguments until `kernel-to-loops` replaces it by loops over the tasks [begin, end).
 inline constexpr llvm::StringLiteral kernelFunctionAttrName = "kernel.function";
 
-// The operations that backends implement, as opposed to storage and launches.
+// The operations that backends implement, as opposed to storage, launches and calls of the caller.
 inline bool isKernel(mlir::Operation *op) {
-  return mlir::isa<AppendKvOp>(op) || (mlir::isa<mlir::DestinationStyleOpInterface>(op) &&
-                                       mlir::isa<KernelDialect>(op->getDialect()));
+  return mlir::isa<AppendKvOp>(op) ||
+         (mlir::isa<mlir::DestinationStyleOpInterface>(op) &&
+          mlir::isa<KernelDialect>(op->getDialect()) && !mlir::isa<FetchExpertsOp>(op));
 }
 
 // The number of active rows of a kernel.

@@ -83,7 +83,7 @@ void registerBufferization(DialectRegistry &registry) {
     attachDestinationModels<GatherRowsOp, QuantizeRowsOp, RoundRowsOp, MatmulFloatOp,
                             MatmulIntegerOp, RmsNormOp, RopeTableOp, RopeOp, AttendOp, GeluMulOp,
                             AddOp, SoftCapOp, GeluMulHalvesOp, ChooseExpertsOp, GroupRowsOp,
-                            CombineExpertsOp>(context);
+                            FetchExpertsOp, CombineExpertsOp>(context);
     AppendKvOp::attachInterface<AppendModel>(*context);
   });
 }

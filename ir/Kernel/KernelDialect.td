@@ -23,6 +23,7 @@ def Kernel_Space : I32EnumAttr<"Space", "which of the program's memories", [
   I32EnumAttrCase<"Weights", 0, "weights">,
   I32EnumAttrCase<"Cache", 1, "cache">,
   I32EnumAttrCase<"Arena", 2, "arena">,
+  I32EnumAttrCase<"Experts", 3, "experts">,
 ]> { let cppNamespace = "::gcompile::kernel"; let genSpecializedAttr = 0; }
 def Kernel_SpaceAttr : EnumAttr<Kernel_Dialect, Kernel_Space, "space">;
 

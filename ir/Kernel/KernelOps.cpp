@@ -86,7 +86,7 @@ LogicalResult verifyProduct(Op op, WeightFormat format, int64_t in, int64_t k) {
   if (failed(verifyScale(op, op.getRounding())))
     return failure();
   if (op.getGroups().empty()) {
-    if (matrices != 1 || in != out)
+    if (matrices != 1 || in != out || op.getStride() != 0)
       return op.emitOpError() << "has " << matrices << " matrices and maps " << in << " to " << out
                               << " rows without groups";
     return verifyShape(op, "weights", op.getWeights(), {packedBytes(format, n, k)});
@@ -101,7 +101,16 @@ LogicalResult verifyProduct(Op op, WeightFormat format, int64_t in, int64_t k) {
       failed(verifyShape(op, "starts", op.getGroups()[1], {groups + 1})) ||
       failed(verifyShape(op, "chosen", op.getGroups()[2], {groups + 1})))
     return failure();
-  return verifyShape(op, "weights", op.getWeights(), {stackedBytes(format, matrices, n, k)});
+  if (op.getStride() == 0)
+    return verifyShape(op, "weights", op.getWeights(), {stackedBytes(format, matrices, n, k)});
+  // Slots: how many there are follows from the type. Of another slot, the last one ends early.
+  int64_t stride = op.getStride(), whole = packedBytes(format, n, k);
+  int64_t bytes = shaped(op.getWeights()).getDimSize(0), slots = (bytes - whole) / stride + 1;
+  if (stride % 128 || stride < whole || bytes < whole || slots < groups)
+    return op.emitOpError() << "has weights of " << bytes << " bytes in slots of " << stride
+                            << ", expected slots of a multiple of 128 and at least " << whole
+                            << " bytes for " << groups << " groups";
+  return success();
 }
 
 // "%k, %v" or "%v", then the types of these and of the cache.
@@ -167,6 +176,7 @@ GCOMPILE_DPS_EFFECTS(SoftCapOp)
 GCOMPILE_DPS_EFFECTS(GeluMulHalvesOp)
 GCOMPILE_DPS_EFFECTS(ChooseExpertsOp)
 GCOMPILE_DPS_EFFECTS(GroupRowsOp)
+GCOMPILE_DPS_EFFECTS(FetchExpertsOp)
 GCOMPILE_DPS_EFFECTS(CombineExpertsOp)
 #undef GCOMPILE_DPS_EFFECTS
 
@@ -389,6 +399,16 @@ LogicalResult GroupRowsOp::verify() {
       failed(verifyShape(*this, "starts", getStarts(), {groups + 1})))
     return failure();
   return verifyShape(*this, "chosen", getChosen(), {groups + 1});
+}
+
+LogicalResult FetchExpertsOp::verify() {
+  if (getLayer() < 0 || shaped(getStarts()).getRank() != 1)
+    return emitOpError() << "has layer " << getLayer() << " and starts of type "
+                         << shaped(getStarts()) << ", expected a layer and rank 1";
+  int64_t entries = shaped(getStarts()).getDimSize(0);
+  if (failed(verifyShape(*this, "chosen", getChosen(), {entries})))
+    return failure();
+  return verifyShape(*this, "slots", getOuts(), {entries});
 }
 
 LogicalResult CombineExpertsOp::verify() {

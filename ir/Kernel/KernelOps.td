@@ -66,10 +66,11 @@ def Kernel_MatmulFloatOp : Kernel_ComputeOp<"matmul_float", [AttrSizedOperandSeg
     for every row count and instruction set. Task: one panel of 64 output rows.
     With `groups` (members, starts, chosen of kernel.group_rows over slots), `weights` are `matrices` such blobs, each at a multiple of 128 bytes, and `outs` has a row for each slot:
     out[s] = x[⌊s / share⌋] · Wᵀ of s's group, where share = rows of `outs` / rows of `x`. A group has at most `group_rows` members. Task: group · panels + panel.
+    With a `stride` the matrices lie that many bytes apart in slots of a cache (docs/decisions/0012), and the third list says which slot: kernel.fetch_experts makes it.
     With `rounding` each output is stored as kernel.round_rows makes it with that scale.
   }];
   let arguments = (ins Kernel_F32Buffer:$x, Kernel_Packed:$weights, Variadic<Kernel_I32Buffer>:$groups, Optional<Kernel_F32Vector>:$rounding, Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format,
-      DefaultValuedAttr<I64Attr, "1">:$matrices, DefaultValuedAttr<I64Attr, "0">:$group_rows);
+      DefaultValuedAttr<I64Attr, "1">:$matrices, DefaultValuedAttr<I64Attr, "0">:$group_rows, DefaultValuedAttr<I64Attr, "0">:$stride);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = "$x `,` $weights (`groups` `(` $groups^ `:` type($groups) `)`)? (`rounding` $rounding^ `:` type($rounding))? `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($x) `,` type($weights) `,` type($outs) (`->` type($results)^)?";
 }
@@ -79,11 +80,11 @@ def Kernel_MatmulIntegerOp : Kernel_ComputeOp<"matmul_integer", [AttrSizedOperan
   let description = [{
     `codes`, `scales`, `sums` as quantize_rows writes them for this format's group; `weights` P64 blob of N × `columns` in an integer `format`; `outs` M×N f32.
     Channel-wise: y = (Σ codes·w) · scale_m · scale_n, the sum exact in i32. Group-wise: groups are added in order in f32: y = fma(f32(Σ_g), scale_m,g · scale_n,g, y).
-    Bit-equal on every instruction set. `groups`, `rounding`, `matrices`, `group_rows` and tasks as for kernel.matmul_float. Codes are −128 only with `full_range`.
+    Bit-equal on every instruction set. `groups`, `rounding`, `matrices`, `group_rows`, `stride` and tasks as for kernel.matmul_float. Codes are −128 only with `full_range`.
   }];
   let arguments = (ins Kernel_I8Buffer:$codes, Kernel_F32Buffer:$scales, Kernel_I32Buffer:$sums, Kernel_Packed:$weights, Variadic<Kernel_I32Buffer>:$groups,
       Optional<Kernel_F32Vector>:$rounding, Kernel_F32Buffer:$outs, Index:$rows, StrAttr:$format, I64Attr:$columns, DefaultValuedAttr<I64Attr, "1">:$matrices,
-      DefaultValuedAttr<I64Attr, "0">:$group_rows, UnitAttr:$full_range);
+      DefaultValuedAttr<I64Attr, "0">:$group_rows, DefaultValuedAttr<I64Attr, "0">:$stride, UnitAttr:$full_range);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{$codes `,` $scales `,` $sums `,` $weights (`groups` `(` $groups^ `:` type($groups) `)`)? (`rounding` $rounding^ `:` type($rounding))? `outs` `(` $outs `)` `rows` $rows attr-dict
     `:` type($codes) `,` type($scales) `,` type($sums) `,` type($weights) `,` type($outs) (`->` type($results)^)?}];
@@ -199,6 +200,17 @@ def Kernel_GroupRowsOp : Kernel_ComputeOp<"group_rows"> {
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return ::mlir::MutableOperandRange(getOperation(), 1, 4); }
   }];
+}
+
+def Kernel_FetchExpertsOp : Kernel_ComputeOp<"fetch_experts"> {
+  let summary = "experts of a layer into slots of their cache";
+  let description = [{
+    The caller of the program makes the expert `chosen`[g] of `layer` resident for every group g that is not empty (`starts`, `chosen` as kernel.group_rows makes them) and writes its slot to `slots`[g]; 0 for the
+    others. No kernel: a call of `gc_env.fetch_experts`.
+  }];
+  let arguments = (ins Kernel_I32Buffer:$starts, Kernel_I32Buffer:$chosen, Kernel_I32Buffer:$outs, I64Attr:$layer);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = "$starts `,` $chosen `outs` `(` $outs `)` `layer` $layer attr-dict `:` type($starts) `,` type($chosen) `,` type($outs) (`->` type($results)^)?";
 }
 
 def Kernel_CombineExpertsOp : Kernel_ComputeOp<"combine_experts"> {

@@ -77,6 +77,9 @@ private:
   }
   Value packedWeight(Location loc, gemma::WeightOp weight, WeightFormat format) {
     int64_t bytes = gemma::packedBytes(weight, format);
+    if (gemma::isExpertOnStorage(
+            weight)) // from its matrix in the first slot to the end of the last
+      bytes = *weight.getCacheSlots() * *weight.getBlockBytes() - *weight.getBlockOffset();
     return kernel::WeightOp::create(builder, loc, MemRefType::get({bytes}, builder.getI8Type()),
                                     FlatSymbolRefAttr::get(weight.getSymNameAttr()));
   }
@@ -152,8 +155,8 @@ Value ProgramConverter::scaleWeight(Location loc, FloatAttr scale) {
         outside, loc, builder.getStringAttr(symbol), builder.getStringAttr(""), integer(0),
         TypeAttr::get(type), builder.getStringAttr(gemma::activationScaleRole), integer(-1),
         builder.getStringAttr("text"), integer(1), integer(1),
-        builder.getStringAttr(name(WeightFormat::F32)), StringAttr(), IntegerAttr(), FloatAttr(),
-        IntegerAttr(), FloatAttr(), FloatAttr(), scale));
+        builder.getStringAttr(name(WeightFormat::F32)), StringAttr(), IntegerAttr(), IntegerAttr(),
+        IntegerAttr(), IntegerAttr(), FloatAttr(), IntegerAttr(), FloatAttr(), FloatAttr(), scale));
   }
   return kernel::WeightOp::create(builder, loc, MemRefType::get({1}, builder.getF32Type()),
                                   FlatSymbolRefAttr::get(builder.getContext(), symbol));
@@ -196,17 +199,18 @@ Value ProgramConverter::product(Location loc, Value x, Quantized q, gemma::Weigh
                                 WeightFormat format, ValueRange groups, Value out, Value active) {
   Value packed = packedWeight(loc, weight, format);
   int64_t matrices = weight.getMatrices(), groupRows = groups.empty() ? 0 : capacity;
+  int64_t stride = gemma::isExpertOnStorage(weight) ? *weight.getBlockBytes() : 0;
   Value rounding = scaleWeight(loc, weight.getOutputScaleAttr());
   Operation *kernel = nullptr;
   if (info(format).isInteger)
     kernel = kernel::MatmulIntegerOp::create(builder, loc, resultTypes(out), q.codes, q.scales,
                                              q.sums, packed, groups, rounding, out, active,
-                                             name(format), columns(x), matrices, groupRows,
+                                             name(format), columns(x), matrices, groupRows, stride,
                                              /*full_range=*/bool(weight.getInputScale()));
   else
     kernel =
         kernel::MatmulFloatOp::create(builder, loc, resultTypes(out), x, packed, groups, rounding,
-                                      out, active, name(format), matrices, groupRows);
+                                      out, active, name(format), matrices, groupRows, stride);
   return kernel->getNumResults() ? kernel->getResult(0) : Value();
 }
 
@@ -259,7 +263,18 @@ LogicalResult ProgramConverter::convert(gemma::ExpertsOp op) {
                    emptyOf(loc, {most + 1}, i32), emptyOf(loc, {experts}, i32)};
   auto grouped = kernel::GroupRowsOp::create(builder, loc, typesOf(lists), chosen->getResult(0),
                                              lists[0], lists[1], lists[2], lists[3], rows);
-  ValueRange groups = grouped->getResults().take_front(3);
+  SmallVector<Value> groups(grouped->getResults().take_front(3));
+  if (gemma::isExpertOnStorage(gateUp) != gemma::isExpertOnStorage(down))
+    return op.emitOpError("has one projection in memory and one on storage");
+  if (gemma::isExpertOnStorage(gateUp)) {
+    if (int64_t(*gateUp.getCacheSlots()) < most)
+      return op.emitOpError() << "needs " << most << " experts at once, the cache has "
+                              << *gateUp.getCacheSlots() << " slots";
+    Value slotsOf = emptyOf(loc, {most + 1}, i32);
+    groups[2] = kernel::FetchExpertsOp::create(builder, loc, resultTypes(slotsOf), groups[1],
+                                               groups[2], slotsOf, gateUp.getLayer())
+                    ->getResult(0);
+  }
 
   Value x = mapped(op.getX()), active = rowsTimes(loc, ranks);
   Quantized q;

@@ -39,12 +39,13 @@ private:
   }
   LLVM::LLVMFuncOp thunkFor(LLVM::LLVMFuncOp kernel);
   LogicalResult lower(kernel::LaunchOp launch);
+  LogicalResult lower(kernel::FetchExpertsOp fetch);
 
   func::FuncOp program;
   SymbolTable &symbols;
   OpBuilder builder;
   Type pointer, i8, i64;
-  Value env, call, record, spaces[3];
+  Value env, call, record, spaces[4];
   DenseMap<Value, Value> values;
 };
 
@@ -102,6 +103,25 @@ LogicalResult ProgramLowering::lower(kernel::LaunchOp launch) {
   return success();
 }
 
+// Through the environment: reading files is the caller's.
+LogicalResult ProgramLowering::lower(kernel::FetchExpertsOp fetch) {
+  Location loc = fetch.getLoc();
+  int64_t groups = cast<MemRefType>(fetch.getChosen().getType()).getDimSize(0) - 1;
+  Value self = load(loc, pointer, env, offsetof(gc_env, experts));
+  Value function = load(loc, pointer, env, offsetof(gc_env, fetch_experts));
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(builder.getContext()),
+                                          {pointer, i64, i64, pointer, pointer, pointer});
+  SmallVector<Value> operands{function, self, constant(loc, fetch.getLayer()),
+                              constant(loc, groups)};
+  for (Value buffer : {fetch.getStarts(), fetch.getChosen(), fetch.getOuts()}) {
+    operands.push_back(values.lookup(buffer));
+    if (!operands.back())
+      return fetch.emitOpError("has an operand that is no view");
+  }
+  LLVM::CallOp::create(builder, loc, type, operands);
+  return success();
+}
+
 LogicalResult ProgramLowering::run() {
   MLIRContext *context = program.getContext();
   Location loc = program.getLoc();
@@ -124,6 +144,9 @@ LogicalResult ProgramLowering::run() {
   spaces[(int)kernel::Space::Weights] = load(loc, pointer, call, offsetof(gc_call, weights));
   spaces[(int)kernel::Space::Cache] = load(loc, pointer, call, offsetof(gc_call, kv_cache));
   spaces[(int)kernel::Space::Arena] = load(loc, pointer, call, offsetof(gc_call, arena));
+  // Callers of programs without experts on storage may know a shorter structure.
+  if (!program.getOps<kernel::FetchExpertsOp>().empty())
+    spaces[(int)kernel::Space::Experts] = load(loc, pointer, call, offsetof(gc_call, expert_slots));
 
   // Arguments as gemma-to-kernel orders them: tokens, table rows, table, logits (absent in
   // prefill), rows, position, spans (where images see themselves).
@@ -154,6 +177,9 @@ LogicalResult ProgramLowering::run() {
                                         values.lookup(sum.getRhs()));
     } else if (auto launch = dyn_cast<kernel::LaunchOp>(op)) {
       if (failed(lower(launch)))
+        return failure();
+    } else if (auto fetch = dyn_cast<kernel::FetchExpertsOp>(op)) {
+      if (failed(lower(fetch)))
         return failure();
     } else if (!isa<func::ReturnOp>(op)) {
       return op.emitOpError("is left in a program after outlining");

@@ -124,6 +124,17 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
       for (Operation &op : llvm::make_early_inc_range(program.front())) {
         if (auto weight = dyn_cast<kernel::WeightOp>(op)) {
           StringAttr name = weight.getSymbolAttr().getAttr();
+          if (auto expert = symbols.lookup<gemma::WeightOp>(name);
+              gemma::isExpertOnStorage(expert)) {
+            // In memory all layers use the same slots; `kernel.offset` is where its first block
+            // lies in the section of experts.
+            int64_t layerBytes = expert.getMatrices() * *expert.getBlockBytes();
+            int64_t offset = *expert.getBlockOffset();
+            expert->setAttr("kernel.offset",
+                            builder.getI64IntegerAttr(expert.getLayer() * layerBytes + offset));
+            replaceByView(&op, kernel::Space::Experts, offset);
+            continue;
+          }
           auto [entry, inserted] = weightOffsets.try_emplace(name, weightsBytes);
           if (inserted) {
             weightsBytes += align(bytesOf(cast<MemRefType>(weight.getType())));

@@ -19,6 +19,8 @@ struct OptionTable {
   // By checkpoint tensor ("layers.3.mlp.down_proj.weight"), or localKvItem and globalKvItem. A
   // row table's options are named "PLACEMENT:FORMAT" ("storage:w8").
   std::map<std::string, std::vector<PlanOption>, std::less<>> options;
+  // Slots of the cache of experts on storage, which take one format a projection; 0: in memory.
+  int64_t expertSlots = 0;
   int64_t fixedBytes = 0, budgetBytes = 0;
   double fixedSeconds = 0, maxSeconds = std::numeric_limits<double>::infinity();
   double lossPerSecond = 0, lossPerStoredByte = 0;

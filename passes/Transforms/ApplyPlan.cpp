@@ -30,6 +30,7 @@ struct ApplyPlan : impl::ApplyPlanBase<ApplyPlan> {
     all.localK = all.localV = all.globalK = all.globalV = *cache;
     all.context = context;
     all.chunk = chunk;
+    all.expertSlots = expertSlots;
     return success();
   }
 

@@ -17,6 +17,10 @@ public:
     for (auto weight : module.getOps<gemma::WeightOp>())
       if (failed(add(weight)))
         return failure();
+    if (table.expertSlots > 0) {
+      coupleExperts(gemma::expertsGateUpRole);
+      coupleExperts(gemma::expertsDownRole);
+    }
     if (failed(addCaches(localKvItem, true)) || failed(addCaches(globalKvItem, false)))
       return failure();
     for (const auto &[name, options] : table.options)
@@ -65,6 +69,16 @@ private:
       return failure();
     problem.items.push_back(std::move(item));
     return success();
+  }
+
+  // All layers share the slots of one cache (docs/decisions/0012).
+  void coupleExperts(StringRef role) {
+    Coupling coupling{"experts on storage share slots of one size", {}};
+    for (auto [index, item] : llvm::enumerate(problem.items))
+      if (role == item.role)
+        coupling.items.push_back(index);
+    if (coupling.items.size() > 1)
+      problem.couplings.push_back(std::move(coupling));
   }
 
   // Readers have no cache of their own: what their donor's layer type takes holds for them.

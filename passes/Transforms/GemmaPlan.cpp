@@ -70,6 +70,7 @@ struct GemmaPlan : impl::GemmaPlanBase<GemmaPlan> {
     decisions.context = inputs.context;
     decisions.chunk = inputs.chunk;
     decisions.tableCacheRows = inputs.tableCacheRows;
+    decisions.expertSlots = inputs.table.expertSlots;
     for (size_t i = 0; i < problem.items.size(); ++i) {
       const PlanItem &item = problem.items[i];
       std::string format = item.options[solution.choice[i]].format;

@@ -21,7 +21,8 @@ int64_t plannedBytes(gemma::WeightOp weight) {
   auto type = cast<ShapedType>(weight.getType());
   if (type.getRank() == 1)
     return align(type.getNumElements() * 4);
-  if (weight.getRole() == gemma::perLayerTableRole || !weight.getFormat())
+  if (weight.getRole() == gemma::perLayerTableRole || !weight.getFormat() ||
+      gemma::isExpertOnStorage(weight))
     return 0;
   return align(gemma::packedBytes(weight, *parseWeightFormat(*weight.getFormat())));
 }
@@ -43,6 +44,12 @@ struct VerifyBudget : impl::VerifyBudgetBase<VerifyBudget> {
     for (auto weight : module.getOps<gemma::WeightOp>())
       if (weight.getRole() == gemma::perLayerTableRole)
         tables += align(gemma::tableResidentBytes(weight));
+    // One cache for all layers.
+    for (auto weight : module.getOps<gemma::WeightOp>())
+      if (gemma::isExpertOnStorage(weight)) {
+        tables += *weight.getCacheSlots() * *weight.getBlockBytes();
+        break;
+      }
     auto exactWeights = module->getAttrOfType<IntegerAttr>("kernel.weights_bytes");
     if (exactWeights) {
       weights = exactWeights.getInt();

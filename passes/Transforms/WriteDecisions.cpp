@@ -1,6 +1,7 @@
 #include "passes/Transforms/WriteDecisions.h"
 
 #include "ir/Format/CacheLayout.h"
+#include "ir/Format/Stack.h"
 #include "mlir/IR/Builders.h"
 
 using namespace mlir;
@@ -31,6 +32,8 @@ LogicalResult writeDecisions(gemma::WeightOp weight, const PlanDecisions &decisi
                                 << "')";
   weight.setFormat(name(found->second));
   writeScales(weight, decisions.activationScales.lookup(weight.getSource()));
+  if (weight.getMatrices() > 1 && decisions.expertSlots == 0)
+    weight.setPlacement(gemma::inMemory);
   if (weight.getRole() != gemma::perLayerTableRole)
     return success();
   if (!isRowTableFormat(found->second))
@@ -58,6 +61,38 @@ LogicalResult writeDecisions(gemma::KvCacheOp cache, const PlanDecisions &decisi
   return success();
 }
 
+// Both matrices of an expert, and so both stacks of a layer, lie in one block; blocks of all layers
+// are alike.
+static LogicalResult placeExperts(ModuleOp module, int64_t slots) {
+  SmallVector<gemma::WeightOp> gateUps, downs;
+  for (auto weight : module.getOps<gemma::WeightOp>())
+    if (weight.getMatrices() > 1)
+      (weight.getRole() == gemma::expertsDownRole ? downs : gateUps).push_back(weight);
+  if (gateUps.empty() || gateUps.size() != downs.size())
+    return module.emitError() << "has " << gateUps.size() << " and " << downs.size()
+                              << " stacks of experts to place on storage";
+  auto format = [](gemma::WeightOp weight) { return *parseWeightFormat(*weight.getFormat()); };
+  auto type = cast<ShapedType>(downs.front().getType());
+  ExpertBlock block =
+      expertBlock(format(gateUps.front()), format(downs.front()),
+                  type.getDimSize(0) / int64_t(downs.front().getMatrices()), type.getDimSize(1));
+  for (auto [stacks, offset] :
+       {std::pair(ArrayRef(gateUps), int64_t(0)), std::pair(ArrayRef(downs), block.downOffset)})
+    for (gemma::WeightOp weight : stacks) {
+      gemma::WeightOp first = stacks.front();
+      if (weight.getFormat() != first.getFormat() || weight.getType() != first.getType() ||
+          weight.getMatrices() != first.getMatrices())
+        return weight.emitOpError()
+               << "takes format '" << *weight.getFormat() << "', @" << first.getSymName() << " '"
+               << *first.getFormat() << "': experts on storage are alike in all layers";
+      weight.setPlacement(gemma::onStorage);
+      weight.setCacheSlots(slots);
+      weight.setBlockBytes(block.bytes);
+      weight.setBlockOffset(offset);
+    }
+  return success();
+}
+
 LogicalResult writeDecisions(ModuleOp module, const PlanDecisions &decisions) {
   for (Operation &op : *module.getBody()) {
     LogicalResult result = success();
@@ -68,7 +103,7 @@ LogicalResult writeDecisions(ModuleOp module, const PlanDecisions &decisions) {
     if (failed(result))
       return failure();
   }
-  return success();
+  return decisions.expertSlots > 0 ? placeExperts(module, decisions.expertSlots) : success();
 }
 
 } // namespace gcompile

@@ -17,6 +17,7 @@ struct PlanDecisions {
            globalV = KvFormat::F16;
   bool tableOnStorage = false;
   int64_t tableCacheRows = 0; // slots of the row cache of a table on storage
+  int64_t expertSlots = 0;    // of the cache of experts on storage; 0: experts lie in memory
   int64_t context = 4096;     // positions
   int64_t chunk = 128;        // most rows that any program adds at once
 };
@@ -29,7 +30,7 @@ int64_t cacheCapacity(int64_t window, int64_t context, int64_t chunk);
 // when the decisions do not name it or name what it cannot take.
 mlir::LogicalResult writeDecisions(gemma::WeightOp weight, const PlanDecisions &decisions);
 mlir::LogicalResult writeDecisions(gemma::KvCacheOp cache, const PlanDecisions &decisions);
-// On all weights and caches of a module.
+// On all weights and caches of a module; experts on storage get their places in a block.
 mlir::LogicalResult writeDecisions(mlir::ModuleOp module, const PlanDecisions &decisions);
 
 } // namespace gcompile

@@ -108,11 +108,11 @@ func.func @keys_of_wrong_width(%k: tensor<?x64xf32>) {
 gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table", slices = 3}
 
 // -----
-// expected-error @+1 {{has placement 'flash', expected 'memory' or 'storage', and only on a per-layer table}}
+// expected-error @+1 {{has placement 'flash', expected 'memory' or 'storage', and only on a per-layer table or a stack of experts}}
 gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table", placement = "flash"}
 
 // -----
-// expected-error @+1 {{needs 'cache_rows' of at least 1, and only with placement 'storage'}}
+// expected-error @+1 {{needs 'cache_rows' of at least 1, and only on a table with placement 'storage'}}
 gemma.weight @t from "t" rows 0 : tensor<320x128xf32> {layer = 0, modality = "text", role = "per_layer_table", placement = "memory", cache_rows = 4}
 
 // -----
@@ -194,3 +194,19 @@ func.func @norm_of_wrong_length(%q: tensor<?x32xf32>) -> tensor<?x32xf32> {
   %y = gemma.attention %q, @kv {heads = 2, key_norm = @norm, frequencies = @rope} : tensor<?x32xf32>
   return %y : tensor<?x32xf32>
 }
+
+// -----
+// expected-error @+1 {{needs 'cache_slots', 'block_bytes' and 'block_offset' exactly when it is a stack with placement 'storage'}}
+gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down", matrices = 4, placement = "storage", cache_slots = 4 : i64}
+
+// -----
+// expected-error @+1 {{needs 'cache_slots', 'block_bytes' and 'block_offset' exactly when it is a stack with placement 'storage'}}
+gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down", matrices = 4, placement = "memory", cache_slots = 4 : i64}
+
+// -----
+// expected-error @+1 {{has 4 slots of 8000 bytes and begins at 4096, expected at least 1 of a multiple of 4096, and a multiple of 128 inside}}
+gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down", matrices = 4, placement = "storage", cache_slots = 4 : i64, block_bytes = 8000 : i64, block_offset = 4096 : i64}
+
+// -----
+// expected-error @+1 {{has 4 slots of 8192 bytes and begins at 8192, expected at least 1 of a multiple of 4096, and a multiple of 128 inside}}
+gemma.weight @d from "d" rows 0 : tensor<256x16xf32> {layer = 0, modality = "text", role = "experts_down", matrices = 4, placement = "storage", cache_slots = 4 : i64, block_bytes = 8192 : i64, block_offset = 8192 : i64}

@@ -49,7 +49,8 @@ ProductShape productShape(Product op, mlir::Value activations, int64_t depth) {
           out.getDimSize(0),
           columns,
           int64_t(op.getGroupRows()),
-          stackedStride(*parseWeightFormat(op.getFormat()), columns, depth)};
+          op.getStride() ? int64_t(op.getStride())
+                         : stackedStride(*parseWeightFormat(op.getFormat()), columns, depth)};
 }
 // All tiles of the tasks [begin, end) of a product (docs/decisions/0001 and 0008).
 void forEachProductTile(VectorMath &m, const ProductShape &shape, TaskRange tasks, int64_t tile,
