@@ -72,6 +72,9 @@ llvm::Expected<gc_manifest> makeManifest(const BuildInputs &inputs, unsigned fir
   manifest.kv_bytes = inputs.lowered->memory.kvCache;
   manifest.weights_bytes = inputs.lowered->memory.weights;
   setTable(manifest, findTable(*inputs.lowered));
+  manifest.expert_cache_slots = (uint32_t)inputs.lowered->memory.expertSlots;
+  manifest.expert_layers = (uint32_t)inputs.lowered->memory.expertLayers;
+  manifest.experts_per_layer = (uint32_t)inputs.lowered->memory.expertsPerLayer;
   manifest.bos_token = (int32_t)config.bos;
   manifest.pad_token = config.pad >= 0 ? (uint32_t)config.pad : 0;
   if (llvm::Error error = copyTokens(config.stopTokens(), manifest.stop_tokens, GC_MAX_STOP_TOKENS,
@@ -134,7 +137,7 @@ llvm::StringMap<const TensorInfo *> tensorsByName(const ImportedModel &model) {
 
 llvm::Expected<PackItem> packItem(const PlacedWeight &weight,
                                   const llvm::StringMap<const TensorInfo *> &tensors,
-                                  unsigned weightsSection, unsigned tableSection) {
+                                  WeightSections sections) {
   const TensorInfo *tensor = tensors.lookup(weight.source);
   if (!tensor)
     return llvm::createStringError("tensor '" + weight.source +
@@ -149,7 +152,10 @@ llvm::Expected<PackItem> packItem(const PlacedWeight &weight,
   bool whole = weight.kind == PlacedWeight::Vector || tensor->shape.size() == 3;
   item.sources.push_back({tensor, weight.firstRow, whole ? -1 : weight.rows});
   item.slices = weight.slices;
-  item.section = table ? tableSection : weightsSection;
+  item.section = table                  ? sections.table
+                 : weight.isOnStorage() ? sections.experts
+                                        : sections.weights;
+  item.matrixStride = (uint64_t)weight.blockBytes;
   item.offset = table ? 0 : weight.offset;
   llvm::Expected<uint64_t> bytes = packedItemBytes(item);
   if (!bytes)
@@ -196,8 +202,7 @@ MemoryAccount exactAccount(const Plan &plan, const LoweredModel &lowered, int64_
 }
 
 llvm::Error packModelWeights(const ImportedModel &model, const LoweredModel &lowered,
-                             unsigned weightsSection, unsigned tableSection, PackSink sink,
-                             const BuildOptions &options) {
+                             WeightSections sections, PackSink sink, const BuildOptions &options) {
   llvm::StringMap<const TensorInfo *> tensors = tensorsByName(model);
   std::vector<PackItem> items;
   for (const PlacedWeight &weight : lowered.weights) {
@@ -205,11 +210,11 @@ llvm::Error packModelWeights(const ImportedModel &model, const LoweredModel &low
       std::vector<float> values = computedValues(weight);
       llvm::ArrayRef<uint8_t> bytes(reinterpret_cast<const uint8_t *>(values.data()),
                                     values.size() * sizeof(float));
-      if (llvm::Error error = sink(weightsSection, weight.offset, bytes))
+      if (llvm::Error error = sink(sections.weights, weight.offset, bytes))
         return error;
       continue;
     }
-    llvm::Expected<PackItem> item = packItem(weight, tensors, weightsSection, tableSection);
+    llvm::Expected<PackItem> item = packItem(weight, tensors, sections);
     if (!item)
       return item.takeError();
     items.push_back(std::move(*item));
@@ -252,8 +257,12 @@ llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
   unsigned firstCodeSection = sections.size();
   for (const CompiledVariant &variant : inputs.variants)
     addContent(GC_SECTION_CODE, variant.image);
-  unsigned weightsSection = addSection(GC_SECTION_WEIGHTS, lowered.memory.weights);
-  unsigned tableSection = table ? addSection(GC_SECTION_TABLE, table->bytes) : 0;
+  WeightSections weightSections;
+  weightSections.weights = addSection(GC_SECTION_WEIGHTS, lowered.memory.weights);
+  if (lowered.memory.expertSlots)
+    weightSections.experts = addSection(GC_SECTION_EXPERTS, lowered.memory.expertBytes());
+  if (table)
+    weightSections.table = addSection(GC_SECTION_TABLE, table->bytes);
 
   llvm::Expected<gc_manifest> manifest = makeManifest(inputs, firstCodeSection);
   if (!manifest)
@@ -279,7 +288,7 @@ llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
   if (inputs.finalProvenance)
     packing.hashes = &hashes;
   if (llvm::Error error =
-          packModelWeights(*inputs.model, lowered, weightsSection, tableSection, sink, packing))
+          packModelWeights(*inputs.model, lowered, weightSections, sink, packing))
     return error;
   if (inputs.finalProvenance)
     if (llvm::Error error = writeProvenance(inputs, hashes, provenanceSection, **writer))

@@ -39,10 +39,15 @@ int64_t codeBytes(llvm::ArrayRef<CompiledVariant> variants);
 // runtime.
 MemoryAccount exactAccount(const Plan &plan, const LoweredModel &lowered, int64_t codeBytes);
 
+// Sections that weights go to; those that a model does not need are 0.
+struct WeightSections {
+  unsigned weights = 0, experts = 0, table = 0;
+};
+
 // Reads, quantizes and packs every weight of the model and hands the bytes to `sink`, from many
 // threads at once; each byte once.
 llvm::Error packModelWeights(const ImportedModel &model, const LoweredModel &lowered,
-                             unsigned weightsSection, unsigned tableSection, PackSink sink,
+                             WeightSections sections, PackSink sink,
                              const BuildOptions &options = {});
 
 // Writes `path`; leaves nothing behind on an error.

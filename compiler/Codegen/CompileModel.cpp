@@ -58,6 +58,7 @@ PlanDecisions decisionsOf(const Plan &plan) {
   decisions.globalV = plan.globalV;
   decisions.tableOnStorage = plan.tables == TablePlacement::Storage;
   decisions.tableCacheRows = plan.tableCacheRows;
+  decisions.expertSlots = plan.expertsOnStorage() ? plan.expertSlots : 0;
   decisions.context = plan.context;
   decisions.chunk = std::max(plan.prefillChunk, plan.scoreChunk);
   return decisions;
@@ -104,6 +105,7 @@ PlacedWeight place(gemma::WeightOp weight) {
     placed.bytes = placed.rows * rowTableRowBytes(placed.format, placed.columns, placed.slices);
   } else {
     placed.bytes = gemma::packedBytes(weight, placed.format);
+    placed.blockBytes = weight.getBlockBytes().value_or(0);
   }
   return placed;
 }
@@ -115,10 +117,19 @@ void collectLayout(LoweredModel &model) {
     // A weight without an offset is used by no program (dead parts of sharing layers).
     if (table || weight->hasAttr("kernel.offset"))
       model.weights.push_back(place(weight));
+    if (gemma::isExpertOnStorage(weight)) {
+      model.memory.expertSlots = *weight.getCacheSlots();
+      model.memory.expertLayers =
+          std::max<int64_t>(model.memory.expertLayers, weight.getLayer() + 1);
+      model.memory.expertsPerLayer = weight.getMatrices();
+      model.memory.expertBlockBytes = *weight.getBlockBytes();
+    }
   }
-  llvm::stable_sort(model.weights, [](const PlacedWeight &a, const PlacedWeight &b) {
-    bool tableA = a.kind == PlacedWeight::RowTable, tableB = b.kind == PlacedWeight::RowTable;
-    return tableA != tableB ? tableB : a.offset < b.offset;
+  auto section = [](const PlacedWeight &weight) {
+    return weight.kind == PlacedWeight::RowTable ? 2 : weight.isOnStorage() ? 1 : 0;
+  };
+  llvm::stable_sort(model.weights, [&](const PlacedWeight &a, const PlacedWeight &b) {
+    return std::pair(section(a), a.offset) < std::pair(section(b), b.offset);
   });
   auto integer = [](Operation *op, StringRef name) {
     return op->getAttrOfType<IntegerAttr>(name).getInt();

@@ -31,12 +31,17 @@ struct PlacedWeight {
   float value = 0;       // Constant: one f32 (an activation scale)
   int64_t slices = 1;    // RowTable: pieces of a row with a scale each
   int64_t cacheRows = 0; // RowTable: of its row cache when it stays on storage; 0: in memory
-  int64_t offset = 0, bytes = 0; // in the weights section, or in the table section
+  int64_t offset = 0, bytes = 0; // in the section of weights, of experts, or of the table
+  int64_t blockBytes = 0;        // of an expert on storage: from one matrix to the next; else 0
+  bool isOnStorage() const { return blockBytes > 0; }
 };
 
 // The exact account after memory planning.
 struct LoweredMemory {
   int64_t weights = 0, kvCache = 0;
+  int64_t expertSlots = 0, expertLayers = 0, expertsPerLayer = 0; // on storage; 0: in memory
+  int64_t expertBlockBytes = 0;
+  int64_t expertBytes() const { return expertLayers * expertsPerLayer * expertBlockBytes; }
   int64_t prefillArena = 0, decodeArena = 0, scoreArena = 0;
   int64_t prefillRows = 0, scoreRows = 0;
 };
@@ -47,7 +52,7 @@ struct LoweredModel {
   std::unique_ptr<mlir::MLIRContext> context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::string planned;               // the gemma module with all decisions, for --emit=mlir
-  std::vector<PlacedWeight> weights; // by offset; the table last
+  std::vector<PlacedWeight> weights; // by offset; experts on storage behind them, the table last
   LoweredMemory memory;
 };
 

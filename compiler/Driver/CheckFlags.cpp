@@ -13,9 +13,9 @@ static llvm::Error checkReaders(const CompilerInvocation &invocation) {
                           invocation.command))
     return llvm::Error::success();
   for (llvm::StringRef flag :
-       {"--budget", "--context", "--modalities", "--tables", "--objective", "--min-decode",
-        "--weight-format", "--kv-format", "--plan", "--emit", "--weights", "--calibration",
-        "--imatrix", "--sensitivity", "--activations"})
+       {"--budget", "--context", "--modalities", "--tables", "--experts", "--objective",
+        "--min-decode", "--weight-format", "--kv-format", "--plan", "--emit", "--weights",
+        "--calibration", "--imatrix", "--sensitivity", "--activations"})
     if (invocation.wasGiven(flag))
       return refuse("'" + commandName(invocation.command) + "' takes no " + flag +
                     ": it plans nothing (gcompile plan does)");
@@ -30,7 +30,7 @@ static llvm::Error checkExport(const CompilerInvocation &invocation) {
     return llvm::Error::success();
   }
   for (llvm::StringRef flag :
-       {"--target", "--budget", "--context", "--modalities", "--tables", "--objective",
+       {"--target", "--budget", "--context", "--modalities", "--tables", "--experts", "--objective",
         "--min-decode", "--weight-format", "--kv-format", "--plan", "--emit", "--calibration",
         "--sensitivity", "--activations"})
     if (invocation.wasGiven(flag))

@@ -54,6 +54,8 @@ std::string commandLine(const CompilerInvocation &invocation, llvm::StringRef mo
     add("--modalities", llvm::join(invocation.modalities, ","));
   if (invocation.tables != TableChoice::Auto)
     add("--tables", invocation.tables == TableChoice::Storage ? "storage" : "memory");
+  if (invocation.experts != TableChoice::Auto)
+    add("--experts", invocation.experts == TableChoice::Storage ? "storage" : "memory");
   if (invocation.objective != defaults.objective)
     add("--objective", name(invocation.objective));
   if (invocation.minDecode > 0)

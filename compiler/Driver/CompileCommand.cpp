@@ -86,6 +86,15 @@ static std::vector<std::string> notesOf(const Run &run, const Plan &plan) {
   if (run.context.invocation.tables != TableChoice::Auto &&
       run.candidate.shape.perLayerVocabulary == 0)
     notes.push_back("--tables changes nothing: '" + model + "' has no per-layer table");
+  if (run.context.invocation.experts != TableChoice::Auto && plan.experts == TablePlacement::None)
+    notes.push_back("--experts changes nothing: '" + model + "' has no experts");
+  if (plan.expertsOnStorage())
+    notes.push_back(
+        llvm::formatv("experts stay on storage: the cache holds {0} of them, and {1:f0} "
+                      "% of what a token asks for is expected to be read (modelled: "
+                      "uniform routing)",
+                      plan.expertSlots, 100 * plan.predicted.expertMissRate)
+            .str());
   if (std::string note = activationsNote(run, plan); !note.empty())
     notes.push_back(note);
   if (run.context.invocation.syntheticSeed)

@@ -176,6 +176,20 @@ static llvm::Error applySensitivity(CompilerInvocation &invocation, llvm::String
   return llvm::Error::success();
 }
 
+static Apply placement(TableChoice CompilerInvocation::*member, const char *flag) {
+  return [=](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
+    auto choice = llvm::StringSwitch<std::optional<TableChoice>>(value)
+                      .Case("auto", TableChoice::Auto)
+                      .Case("memory", TableChoice::Memory)
+                      .Case("storage", TableChoice::Storage)
+                      .Default(std::nullopt);
+    if (!choice)
+      return bad(flag, value, "storage, memory or auto");
+    invocation.*member = *choice;
+    return llvm::Error::success();
+  };
+}
+
 static Apply text(std::string CompilerInvocation::*member, const char *flag) {
   return [=](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
     if (value.empty())
@@ -222,17 +236,10 @@ static const std::vector<Flag> &flags() {
        "text[,vision][,audio]: what is kept (vision and audio are planned, not compiled yet)",
        applyModalities},
       {"--tables", "storage|memory|auto", "where the per-layer table lies (default auto)",
-       [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
-         auto choice = llvm::StringSwitch<std::optional<TableChoice>>(value)
-                           .Case("auto", TableChoice::Auto)
-                           .Case("memory", TableChoice::Memory)
-                           .Case("storage", TableChoice::Storage)
-                           .Default(std::nullopt);
-         if (!choice)
-           return bad("--tables", value, "storage, memory or auto");
-         invocation.tables = *choice;
-         return llvm::Error::success();
-       }},
+       placement(&CompilerInvocation::tables, "--tables")},
+      {"--experts", "storage|memory|auto",
+       "where experts lie: on storage behind a cache, or all in memory (default auto)",
+       placement(&CompilerInvocation::experts, "--experts")},
       {"--objective", "quality|speed|balanced", "what a byte is spent on (default quality)",
        [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
          std::optional<Objective> objective = parseObjective(std::string_view(value));

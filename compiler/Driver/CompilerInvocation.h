@@ -51,7 +51,7 @@ struct CompilerInvocation {
   int64_t context = 4096; // 0: auto
   bool contextGiven = false;
   std::vector<std::string> modalities = {"text"};
-  TableChoice tables = TableChoice::Auto;
+  TableChoice tables = TableChoice::Auto, experts = TableChoice::Auto;
   Objective objective = Objective::Quality;
   double minDecode = 0; // tokens per second; 0: no limit
   std::vector<FormatRule> weightFormats;

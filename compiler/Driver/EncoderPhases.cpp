@@ -38,8 +38,9 @@ static MemoryAccount encodingPhase(const ModelShape &model, const Plan &plan,
     caches += kv.bytes;
   phase.activations = (caches - plan.memory.kvCache) + encoder.activationBytes +
                       softTokenBytes(model.encoders, plan.modalities, model.hidden);
-  // A row cache is memory of our own; a table in memory is mapped.
-  phase.tables = plan.tables == TablePlacement::Storage ? plan.memory.tables : 0;
+  // Caches of rows and experts are memory of our own; a table in memory is mapped.
+  bool cached = plan.tables == TablePlacement::Storage || plan.expertsOnStorage();
+  phase.tables = cached ? plan.memory.tables : 0;
   phase.code = plan.memory.code;
   phase.runtime = plan.memory.runtime;
   return phase;

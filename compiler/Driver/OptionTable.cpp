@@ -2,6 +2,7 @@
 
 #include "passes/Cost/ExpertShape.h"
 #include "passes/Cost/QualityModel.h"
+#include "passes/Cost/StorageTime.h"
 
 #include "llvm/Support/GlobPattern.h"
 
@@ -25,7 +26,24 @@ MachineModel pricingMachine(const DeviceProfile &profile) {
     machine.readBytesPerSecond = 10e9 * std::min(threads, 4.0);
   if (machine.instructionsPerSecond <= 0)
     machine.instructionsPerSecond = profile.architecture == "nvptx64" ? 0 : 5e9 * threads;
+  if (machine.storageBytesPerSecond <= 0)
+    machine.storageBytesPerSecond = 1e9; // a slow disk of today, nominal
   return machine;
+}
+
+bool canFetchExperts(const DeviceProfile &profile) {
+  return profile.architecture == "x86-64" || profile.architecture == "aarch64";
+}
+
+int64_t fewestExpertSlots(const ModelShape &model, const ProgramShape &shape) {
+  ExpertShape experts = expertsOf(model);
+  return std::min(experts.experts,
+                  std::max(shape.prefillChunk, shape.scoreChunk) * experts.perToken);
+}
+
+int64_t expertSlotShare(const ModelShape &model, int64_t slots, int64_t layer) {
+  int64_t layers = int64_t(model.layers.size());
+  return slots * (layer + 1) / layers - slots * layer / layers;
 }
 
 WeightFormat rowTableFormat(WeightFormat format) {
@@ -94,6 +112,7 @@ public:
     addFixed();
     addObjective();
     priced.table.budgetBytes = budgetBytes;
+    priced.table.expertSlots = choice.expertSlots;
     return std::move(priced);
   }
 
@@ -149,12 +168,22 @@ private:
           continue; // experts are chosen in f32 (docs/decisions/0008)
         if (!isOffered(index, format))
           continue;
-        int64_t bytes = residentBytes(model, tensor, format.format);
+        bool onStorage = isExpert(tensor) && choice.expertSlots > 0;
+        int64_t bytes = residentBytes(model, tensor, format.format), stored = 0;
+        double seconds = decodeSeconds(machine, tensor, format.format, bytes);
+        if (onStorage) {
+          // Its layer's share of the slots; what is missing there is read.
+          int64_t part = expertPartBytes(model, tensor, format.format);
+          bytes = part * expertSlotShare(model, choice.expertSlots, tensor.layer);
+          stored = part * matricesOf(model, tensor);
+          seconds +=
+              expertSeconds(machine, expertMissRate(choice.expertSlots, expertsInAll(model)) *
+                                         double(expertsOf(model).perToken * part));
+        }
         bool allowed = !fixed[index] ||
                        format.format == (router ? routerFormat(*fixed[index]) : *fixed[index]);
         choices.push_back({std::string(format.name), withPageTables(bytes),
-                           lossOf(tensor, format.format),
-                           decodeSeconds(machine, tensor, format.format, bytes), allowed, 0});
+                           lossOf(tensor, format.format), seconds, allowed, stored});
       }
     }
   }
@@ -224,10 +253,12 @@ private:
       if (tensor.role != "norm" && tensor.role != "per_layer_table")
         unit += decodeSeconds(machine, tensor, WeightFormat::W4,
                               residentBytes(model, tensor, WeightFormat::W4));
+    constexpr double balanced = 0.1;
     double nats = options.objective == Objective::Quality    ? 1e-4
-                  : options.objective == Objective::Balanced ? 0.1
+                  : options.objective == Objective::Balanced ? balanced
                                                              : 1.0;
     priced.table.lossPerSecond = unit > 0 ? nats / unit : 0;
+    priced.placementLossPerSecond = unit > 0 ? std::max(nats, balanced) / unit : 0;
     // A gigabyte of artifact has to buy a thousandth of a nat.
     priced.table.lossPerStoredByte = 1e-12;
   }

@@ -210,6 +210,11 @@ ExitCode runPareto(const CommandContext &context) {
     if (given)
       return failWith(ExitCode::BadFlags,
                       std::string("pareto takes no ") + flag + ": it is about many plans");
+  if (options.experts == TableChoice::Storage)
+    return failWith(
+        ExitCode::BadFlags,
+        "pareto knows experts in memory alone: gcompile plan --experts storage plans one "
+        "budget");
   std::vector<std::string> folders = profileFolders(context.programPath);
   llvm::Expected<DeviceProfile> profile = loadProfile(options.target, folders);
   if (!profile)

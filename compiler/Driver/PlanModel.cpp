@@ -4,6 +4,7 @@
 #include "compiler/Driver/PlanWriter.h"
 #include "compiler/Driver/PredictEngines.h"
 #include "compiler/Plan/PlanReport.h"
+#include "passes/Cost/ExpertShape.h"
 #include "passes/Planning/Solvers.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -41,6 +42,19 @@ std::vector<ProgramChoice> programChoices(const PlanRequest &request, int64_t co
   return choices;
 }
 
+std::vector<ProgramChoice> storageChoices(const PlanRequest &request, int64_t context) {
+  if (expertsOf(*request.model).experts == 0 || !canFetchExperts(*request.profile))
+    return {};
+  std::vector<ProgramChoice> choices = programChoices(request, context);
+  // Few rows need few experts at once: for budgets that nothing else fits.
+  ProgramChoice smallest = choices.back();
+  smallest.shape.prefillChunk = smallest.shape.scoreChunk = 4;
+  choices.push_back(smallest);
+  for (ProgramChoice &choice : choices)
+    choice.expertSlots = fewestExpertSlots(*request.model, choice.shape);
+  return choices;
+}
+
 int64_t comfortableBudget(const PricedModel &priced) { return priced.fixed.activations * 16; }
 
 int64_t budgetOf(const PlanRequest &request) {
@@ -67,22 +81,40 @@ decide(const PlanRequest &request, const ProgramChoice &choice, const PricedMode
                                 choice.tableCacheRows);
 }
 
+// The choices that --experts leaves: with all experts in memory, and with experts on storage.
+static std::vector<std::vector<ProgramChoice>> choicesOf(const PlanRequest &request,
+                                                         int64_t context) {
+  std::vector<std::vector<ProgramChoice>> choices;
+  std::vector<ProgramChoice> storage = storageChoices(request, context);
+  if (request.options->experts != TableChoice::Storage || storage.empty())
+    choices.push_back(programChoices(request, context));
+  if (request.options->experts != TableChoice::Memory && !storage.empty())
+    choices.push_back(std::move(storage));
+  return choices;
+}
+
 // The least budget that any program choice fits, at this context and these options.
-static llvm::Expected<std::pair<int64_t, PlanSolution>>
-smallestNeed(const PlanRequest &request, int64_t context, Plan *leastPlan) {
-  ProgramChoice least = programChoices(request, context).back();
-  llvm::Expected<PricedModel> priced = buildOptionTable(request, least, 0);
-  if (!priced)
-    return priced.takeError();
-  auto decision = decide(request, least, *priced);
-  if (!decision)
-    return decision.takeError();
-  const SolveResult &result = decision->result;
-  Plan plan = writePlan(request, least, priced->fixed, decision->problem, result.smallest);
-  int64_t encoding = addEncoderPhases(*request.model, plan);
-  if (leastPlan)
-    *leastPlan = std::move(plan);
-  return std::make_pair(std::max(result.smallestBytes, encoding), result.smallest);
+static llvm::Expected<int64_t> smallestNeed(const PlanRequest &request, int64_t context,
+                                            Plan *leastPlan) {
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (const std::vector<ProgramChoice> &choices : choicesOf(request, context)) {
+    const ProgramChoice &choice = choices.back();
+    llvm::Expected<PricedModel> priced = buildOptionTable(request, choice, 0);
+    if (!priced)
+      return priced.takeError();
+    auto decision = decide(request, choice, *priced);
+    if (!decision)
+      return decision.takeError();
+    const SolveResult &result = decision->result;
+    Plan plan = writePlan(request, choice, priced->fixed, decision->problem, result.smallest);
+    int64_t need = std::max(result.smallestBytes, addEncoderPhases(*request.model, plan));
+    if (need >= least)
+      continue;
+    least = need;
+    if (leastPlan)
+      *leastPlan = std::move(plan);
+  }
+  return least;
 }
 
 static std::string roundedUpBudget(int64_t bytes) {
@@ -104,7 +136,7 @@ static llvm::Expected<std::string> suggest(const PlanRequest &request, int64_t c
     auto need = smallestNeed(changed, tryContext, nullptr);
     if (!need)
       return need.takeError();
-    return need->first <= budget;
+    return *need <= budget;
   };
   std::string budgetAdvice = "--budget " + roundedUpBudget(smallest);
   CompilerInvocation options = *request.options;
@@ -115,6 +147,14 @@ static llvm::Expected<std::string> suggest(const PlanRequest &request, int64_t c
       return ok.takeError();
     if (*ok)
       return "--tables storage or " + budgetAdvice;
+  }
+  if (options.experts == TableChoice::Memory) {
+    options.experts = TableChoice::Storage;
+    llvm::Expected<bool> ok = fits(options, context);
+    if (!ok)
+      return ok.takeError();
+    if (*ok)
+      return "--experts storage or " + budgetAdvice;
   }
   for (int64_t shorter = context / 2; shorter >= 256; shorter /= 2) {
     llvm::Expected<bool> ok = fits(*request.options, shorter);
@@ -136,42 +176,131 @@ static llvm::Expected<std::string> suggest(const PlanRequest &request, int64_t c
   return budgetAdvice;
 }
 
-static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t context,
-                                          int64_t budget) {
-  auto start = std::chrono::steady_clock::now();
-  PlanOutcome outcome;
-  outcome.budgetBytes = budget;
-  std::vector<ProgramChoice> choices = programChoices(request, context);
-  bool fitsButSlow = false;
-  for (const ProgramChoice &choice : choices) {
-    llvm::Expected<PricedModel> priced = buildOptionTable(request, choice, budget);
-    if (!priced)
-      return priced.takeError();
-    if (&choice != &choices.back() && budget < comfortableBudget(*priced))
-      continue;
-    auto decision = decide(request, choice, *priced);
+namespace {
+
+// A plan for one choice of programs, and what it is worth beside plans of other placements.
+struct Attempt {
+  ProgramChoice choice;
+  Plan plan;
+  double score = std::numeric_limits<double>::infinity();
+};
+
+// Tries choices within one budget.
+class Attempts {
+public:
+  Attempts(const PlanRequest &request, int64_t budget) : request(request), budget(budget) {}
+
+  bool fitsButSlow = false; // something would fit but for --min-decode
+
+  // No plan: nothing fits.
+  llvm::Expected<std::optional<Attempt>> at(const ProgramChoice &choice,
+                                            const PricedModel &priced) {
+    auto decision = decide(request, choice, priced);
     if (!decision)
       return decision.takeError();
     const auto &[problem, result] = *decision;
     fitsButSlow |= !result.solution && result.smallestBytes <= budget;
     if (!result.solution)
-      continue;
-    Plan plan = writePlan(request, choice, priced->fixed, problem, *result.solution);
-    if (addEncoderPhases(*request.model, plan) > budget)
-      continue;
-    outcome.plan = std::move(plan);
+      return std::nullopt;
+    Attempt attempt{choice, writePlan(request, choice, priced.fixed, problem, *result.solution)};
+    if (addEncoderPhases(*request.model, attempt.plan) > budget)
+      return std::nullopt;
+    attempt.score =
+        result.cost.objective + (priced.placementLossPerSecond - problem.lossPerSecond) *
+                                    (result.cost.seconds + problem.fixedSeconds);
+    attempt.plan.optimality = {.objective = result.cost.objective,
+                               .bound = result.bound,
+                               .lossPerSecond = problem.lossPerSecond,
+                               .lossPerStoredByte = problem.lossPerStoredByte,
+                               .fixedSeconds = problem.fixedSeconds,
+                               .fixedBytes = problem.fixedBytes,
+                               .maxSeconds =
+                                   std::isfinite(problem.maxSeconds) ? problem.maxSeconds : 0,
+                               .gap = relativeGap(result.cost.objective, result.bound)};
+    return attempt;
+  }
+
+  // The first of `choices` that is comfortable and fits; experts on storage with as many slots as
+  // serve the model best.
+  llvm::Expected<std::optional<Attempt>> first(const std::vector<ProgramChoice> &choices) {
+    for (const ProgramChoice &choice : choices) {
+      llvm::Expected<PricedModel> priced = buildOptionTable(request, choice, budget);
+      if (!priced)
+        return priced.takeError();
+      if (&choice != &choices.back() && budget < comfortableBudget(*priced))
+        continue;
+      llvm::Expected<std::optional<Attempt>> attempt = at(choice, *priced);
+      if (attempt && *attempt && choice.expertSlots > 0)
+        attempt = withMoreSlots(std::move(**attempt));
+      if (!attempt || *attempt)
+        return attempt;
+    }
+    return std::nullopt;
+  }
+
+private:
+  llvm::Expected<std::optional<Attempt>> atSlots(const Attempt &like, int64_t slots) {
+    ProgramChoice choice = like.choice;
+    choice.expertSlots = slots;
+    llvm::Expected<PricedModel> priced = buildOptionTable(request, choice, budget);
+    if (!priced)
+      return priced.takeError();
+    return at(choice, *priced);
+  }
+
+  // Rising slots until nothing fits; then what the best plan leaves of the budget.
+  llvm::Expected<std::optional<Attempt>> withMoreSlots(Attempt best) {
+    int64_t all = expertsInAll(*request.model), slots = best.choice.expertSlots;
+    auto consider = [&](int64_t count) -> llvm::Expected<bool> {
+      llvm::Expected<std::optional<Attempt>> attempt = atSlots(best, count);
+      if (!attempt)
+        return attempt.takeError();
+      if (*attempt && (*attempt)->score < best.score)
+        best = std::move(**attempt);
+      return attempt->has_value();
+    };
+    while (slots < all) {
+      slots = std::min(all, slots + std::max<int64_t>(slots / 4, 1));
+      llvm::Expected<bool> fits = consider(slots);
+      if (!fits)
+        return fits.takeError();
+      if (!*fits)
+        break;
+    }
+    int64_t block = best.plan.memory.tables / best.choice.expertSlots;
+    int64_t left = (budget - best.plan.memory.peak()) / (withPageTables(block) + 1);
+    slots = std::min(all, best.choice.expertSlots + std::max<int64_t>(left, 0));
+    if (slots > best.choice.expertSlots)
+      if (llvm::Expected<bool> fits = consider(slots); !fits)
+        return fits.takeError();
+    return std::move(best);
+  }
+
+  const PlanRequest &request;
+  int64_t budget;
+};
+
+} // namespace
+
+static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t context,
+                                          int64_t budget) {
+  auto start = std::chrono::steady_clock::now();
+  PlanOutcome outcome;
+  outcome.budgetBytes = budget;
+  Attempts attempts(request, budget);
+  std::optional<Attempt> best;
+  for (const std::vector<ProgramChoice> &choices : choicesOf(request, context)) {
+    llvm::Expected<std::optional<Attempt>> attempt = attempts.first(choices);
+    if (!attempt)
+      return attempt.takeError();
+    if (*attempt && (!best || (*attempt)->score < best->score))
+      best = std::move(*attempt);
+  }
+  if (best) {
+    outcome.plan = std::move(best->plan);
     predictEngines(*outcome.plan, *request.model, *request.profile);
     outcome.plan->solver =
         request.solver.empty() ? std::string(solverNames().front()) : request.solver;
-    outcome.plan->optimality = {.objective = result.cost.objective,
-                                .bound = result.bound,
-                                .lossPerSecond = problem.lossPerSecond,
-                                .lossPerStoredByte = problem.lossPerStoredByte,
-                                .fixedSeconds = problem.fixedSeconds,
-                                .fixedBytes = problem.fixedBytes,
-                                .maxSeconds =
-                                    std::isfinite(problem.maxSeconds) ? problem.maxSeconds : 0,
-                                .gap = relativeGap(result.cost.objective, result.bound)};
     outcome.plan->seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return outcome;
@@ -181,20 +310,20 @@ static llvm::Expected<PlanOutcome> planAt(const PlanRequest &request, int64_t co
   if (!need)
     return need.takeError();
   const MemoryAccount &least = leastPlan.memory;
-  outcome.smallestBudgetBytes = need->first;
-  if (fitsButSlow) {
+  outcome.smallestBudgetBytes = *need;
+  if (attempts.fitsButSlow) {
     outcome.suggestion = "a lower --min-decode";
     outcome.message = "no plan within " + humanBytes(budget) + " is predicted to decode " +
                       llvm::formatv("{0:f1}", request.options->minDecode).str() +
                       " tokens per second; try " + outcome.suggestion;
     return outcome;
   }
-  llvm::Expected<std::string> suggestion = suggest(request, context, budget, need->first);
+  llvm::Expected<std::string> suggestion = suggest(request, context, budget, *need);
   if (!suggestion)
     return suggestion.takeError();
   outcome.suggestion = *suggestion;
   outcome.message = "no plan fits " + humanBytes(budget) + ": the smallest needs " +
-                    humanBytes(need->first) + " (weights " + humanBytes(least.weights) +
+                    humanBytes(*need) + " (weights " + humanBytes(least.weights) +
                     (least.tables ? ", tables " + humanBytes(least.tables) : "") + ", kv " +
                     humanBytes(least.kvCache) + ", activations " + humanBytes(least.activations) +
                     (least.encoders ? ", encoders " + humanBytes(least.encoders) : "") +
@@ -211,6 +340,12 @@ llvm::Expected<PlanOutcome> planModel(const PlanRequest &request) {
   if (llvm::Error error = checkModalities(*request.model, request.options->modalities,
                                           *context > 0 ? *context : request.maxPositions))
     return error;
+  if (request.options->experts == TableChoice::Storage && expertsOf(*request.model).experts > 0 &&
+      !canFetchExperts(*request.profile))
+    return llvm::createStringError(
+        "--experts storage: programs for '" + request.profile->name + "' (" +
+        request.profile->architecture +
+        ") cannot ask for experts while they run; leave it out, or choose a target with a CPU");
   if (*context > 0)
     return planAt(request, *context, budget);
 

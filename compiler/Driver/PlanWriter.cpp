@@ -47,6 +47,10 @@ public:
     plan.globalCapacity = globalCapacity(choice.shape);
     plan.activations = request.activations;
     plan.activationScales = request.activationScales;
+    if (expertsOf(model).experts > 0) {
+      plan.experts = choice.expertSlots > 0 ? TablePlacement::Storage : TablePlacement::Memory;
+      plan.expertSlots = choice.expertSlots;
+    }
     plan.memory = fixed;
     for (const TensorShape &tensor : model.tensors)
       writeTensor(tensor, find(tensor.name));
@@ -100,8 +104,13 @@ private:
     } else {
       tensor.format = *parseWeightFormat(chosen(item).format);
       tensor.bytes = packedBytes(model, shape, tensor.format);
-      int64_t resident = residentBytes(model, shape, tensor.format);
-      plan.memory.weights += resident;
+      bool cached = isExpert(shape) && choice.expertSlots > 0;
+      int64_t resident = cached ? expertPartBytes(model, shape, tensor.format) *
+                                      expertSlotShare(model, choice.expertSlots, shape.layer)
+                                : residentBytes(model, shape, tensor.format);
+      if (cached)
+        tensor.placement = std::string(name(TablePlacement::Storage));
+      (cached ? plan.memory.tables : plan.memory.weights) += resident;
       plan.memory.runtime += chosen(item).bytes - resident;
     }
     if (item >= 0) {

@@ -1,5 +1,7 @@
 #include "compiler/Driver/PredictSpeed.h"
 
+#include "passes/Cost/ExpertShape.h"
+
 #include <algorithm>
 
 namespace gcompile {
@@ -22,6 +24,32 @@ static double pagesOfRow(const Plan &plan, const ModelShape &model) {
   return 0;
 }
 
+// Bytes of experts that a pass over `tokens` tokens reads from storage.
+static double expertBytesOf(const Plan &plan, const ModelShape &model, int64_t tokens) {
+  if (!plan.expertsOnStorage())
+    return 0;
+  ExpertShape shape = expertsOf(model);
+  auto formatOf = [&](std::string_view role) {
+    for (const PlannedTensor &tensor : plan.tensors)
+      if (tensor.role == role)
+        return tensor.format;
+    return WeightFormat::F32;
+  };
+  int64_t block = expertBlockBytes(model, formatOf("expert_gate_up"), formatOf("expert_down")),
+          all = expertsInAll(model), layers = all / std::max<int64_t>(shape.experts, 1);
+  if (tokens == 1)
+    return expertMissRate(plan.expertSlots, all) * double(shape.perToken * layers * block);
+  // A prompt goes through the layers in chunks.
+  double bytes = 0;
+  for (int64_t done = 0; done < tokens; done += plan.prefillChunk) {
+    int64_t rows = std::min(plan.prefillChunk, tokens - done);
+    double distinct = distinctExperts(shape.experts, shape.perToken, rows);
+    bytes += expertMissRateOfRounds(plan.expertSlots, all, distinct, layers) * distinct *
+             double(layers * block);
+  }
+  return bytes;
+}
+
 // `formats` has to live as long as the work.
 static DecodeWork decodeWork(const Plan &plan, const ModelShape &model,
                              const std::vector<WeightFormat> &formats, int64_t positions,
@@ -34,6 +62,7 @@ static DecodeWork decodeWork(const Plan &plan, const ModelShape &model,
   work.globalV = plan.globalV;
   work.positions = positions;
   work.storagePages = pagesOfRow(plan, model);
+  work.expertBytes = expertBytesOf(plan, model, 1);
   if (coldShare >= 0)
     work.coldShare = coldShare;
   return work;
@@ -56,6 +85,7 @@ static PrefillWork prefillWork(const Plan &plan, const ModelShape &model,
   work.chunk = plan.prefillChunk;
   work.tokens = promptTokens;
   work.storagePages = pagesOfRow(plan, model) * double(promptTokens);
+  work.expertBytes = expertBytesOf(plan, model, promptTokens);
   if (coldShare >= 0)
     work.coldShare = coldShare;
   return work;
@@ -102,6 +132,8 @@ void predictSpeed(Plan &plan, const ModelShape &model, const MachineModel &machi
   predicted.decodeTerm = decode.term;
   predicted.decodeLow = decode.low;
   predicted.decodeHigh = decode.high;
+  if (plan.expertsOnStorage())
+    predicted.expertMissRate = expertMissRate(plan.expertSlots, expertsInAll(model));
   predicted.decodeParts.clear();
   for (const TimeTerm &term : token.terms) {
     std::string name = term.name == "kv_cache" ? "kv cache" : term.name;

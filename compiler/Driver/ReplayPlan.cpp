@@ -3,6 +3,7 @@
 #include "compiler/Driver/PlanWriter.h"
 #include "compiler/Driver/PredictEngines.h"
 #include "compiler/Plan/PlanReport.h"
+#include "passes/Cost/ExpertShape.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
@@ -60,7 +61,7 @@ static std::string keepLosses(const Plan &edited, OptionTable &table) {
 static std::string strayScales(const ModelShape &model, const Plan &edited) {
   for (const TensorShape &tensor : model.tensors)
     if (edited.activationScales.count(tensor.name) &&
-        llvm::is_contained({"norm", "per_layer_table", "experts_gate_up", "experts_down"},
+        llvm::is_contained({"norm", "per_layer_table", "expert_gate_up", "expert_down"},
                            llvm::StringRef(tensor.role)))
       return tensor.name;
   return "";
@@ -100,6 +101,25 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
       edited.tableCacheRows < std::max(edited.prefillChunk, edited.scoreChunk))
     return refuse("table_cache_rows is " + llvm::Twine(edited.tableCacheRows) +
                   ", less than a chunk");
+  if (edited.experts != TablePlacement::None && expertsOf(model).experts == 0)
+    return refuse(otherModel + "it places experts, which '" + model.name + "' has none of");
+  TableChoice experts = request.options->experts;
+  if (experts != TableChoice::Auto && expertsOf(model).experts > 0 &&
+      (experts == TableChoice::Storage) != edited.expertsOnStorage())
+    return refuse(std::string("its experts lie ") +
+                  (edited.expertsOnStorage() ? "on storage" : "in memory") +
+                  ", --experts says something else");
+  if (edited.expertsOnStorage()) {
+    int64_t fewest = fewestExpertSlots(model, choice.shape), all = expertsInAll(model);
+    if (!canFetchExperts(*request.profile))
+      return refuse("its experts lie on storage, which programs for '" + edited.target +
+                    "' cannot ask for");
+    if (edited.expertSlots < fewest || edited.expertSlots > all)
+      return refuse("expert_slots is " + llvm::Twine(edited.expertSlots) + ", expected " +
+                    llvm::Twine(fewest) + " (what a chunk may need of one layer) to " +
+                    llvm::Twine(all));
+    choice.expertSlots = edited.expertSlots;
+  }
   int64_t budget = request.options->budgetBytes.value_or(edited.budgetBytes);
   CompilerInvocation options = *request.options;
   options.objective = edited.objective;

@@ -20,7 +20,7 @@
 
 namespace gcompile {
 
-// Where the per-layer row table (PLE) lives while the model runs.
+// Where the per-layer row table (PLE), or the experts, live while the model runs.
 enum class TablePlacement : uint8_t { None, Memory, Storage };
 std::string_view name(TablePlacement placement);
 std::optional<TablePlacement> parseTablePlacement(std::string_view name);
@@ -86,6 +86,7 @@ struct Predictions {
   std::string decodeTerm, prefillTerm; // "memory bandwidth", "operations", "barriers"
   // Ranges that the speeds lie in with 90 % certainty; 0: no range is stated.
   double decodeLow = 0, decodeHigh = 0, prefillLow = 0, prefillHigh = 0;
+  double expertMissRate = 0;         // of experts on storage, modelled
   std::vector<TimePart> decodeParts; // their sum is at most one decoded token; empty: not known
   double kl = 0, klLow = 0, klHigh = 0;
   QualityBasis klBasis = QualityBasis::Prior;
@@ -145,6 +146,9 @@ struct Plan {
            globalV = KvFormat::F16;
   TablePlacement tables = TablePlacement::None;
   int64_t tableCacheRows = 0; // slots of the row cache, used under TablePlacement::Storage
+  TablePlacement experts = TablePlacement::None; // None: the model has none
+  int64_t expertSlots = 0; // of their cache, under TablePlacement::Storage (docs/decisions/0012)
+  bool expertsOnStorage() const { return experts == TablePlacement::Storage; }
   int64_t prefillChunk = 128, scoreChunk = 16;
 
   MemoryAccount memory; // of the phase that needs most

@@ -88,6 +88,12 @@ llvm::json::Object planJson(const Plan &plan) {
   llvm::json::Object object = plainPlanJson(plan);
   if (plan.engines)
     object["engines"] = enginesJson(*plan.engines);
+  if (plan.experts != TablePlacement::None)
+    object["experts"] = llvm::json::Object{
+        {"placement", str(name(plan.experts))},
+        {"slots", plan.expertSlots},
+        {"miss_rate", plan.expertsOnStorage() ? llvm::json::Value(plan.predicted.expertMissRate)
+                                              : llvm::json::Value(nullptr)}};
   if (plan.phases.empty())
     return object;
   llvm::json::Array encoders, phases;

@@ -16,7 +16,7 @@ namespace gcompile {
 llvm::ArrayRef<MemoryCategory> memoryCategories() {
   static const MemoryCategory categories[] = {
       {"weights", "packed weights, read for every token", &MemoryAccount::weights},
-      {"tables", "row tables, the part in memory", &MemoryAccount::tables},
+      {"tables", "row tables and experts on storage, the part in memory", &MemoryAccount::tables},
       {"kv_cache", "keys and values of past positions", &MemoryAccount::kvCache},
       {"activations", "one arena for intermediate values", &MemoryAccount::activations},
       {"encoders", "vision and audio towers while loaded", &MemoryAccount::encoders},

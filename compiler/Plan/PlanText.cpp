@@ -99,6 +99,10 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
   out.set_table_cache_rows(plan.tableCacheRows);
   out.set_prefill_chunk(plan.prefillChunk);
   out.set_score_chunk(plan.scoreChunk);
+  if (plan.experts != TablePlacement::None) {
+    out.set_experts(str(name(plan.experts)));
+    out.set_expert_slots(plan.expertSlots);
+  }
   if (plan.activations)
     out.set_activations(str(name(*plan.activations)));
   plan::Memory &memory = *out.mutable_memory();
@@ -126,6 +130,7 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
       written.set_seconds(part.seconds);
     }
   }
+  predicted.set_expert_miss_rate(plan.predicted.expertMissRate);
   predicted.set_kl(plan.predicted.kl);
   predicted.set_kl_low(plan.predicted.klLow);
   predicted.set_kl_high(plan.predicted.klHigh);
@@ -342,6 +347,7 @@ static llvm::Error readNumbers(const Reader &reader, const plan::DeploymentPlan 
   out.predicted.firstTokenSeconds = predicted.first_token_seconds();
   out.predicted.decodeTerm = predicted.decode_term();
   out.predicted.prefillTerm = predicted.prefill_term();
+  out.predicted.expertMissRate = predicted.expert_miss_rate();
   out.predicted.kl = predicted.kl();
   out.predicted.klLow = predicted.kl_low();
   out.predicted.klHigh = predicted.kl_high();
@@ -385,6 +391,7 @@ static llvm::Error readNumbers(const Reader &reader, const plan::DeploymentPlan 
                                  p.decodeHigh,
                                  p.prefillLow,
                                  p.prefillHigh,
+                                 p.expertMissRate,
                                  p.kl,
                                  p.klLow,
                                  p.klHigh,
@@ -447,6 +454,17 @@ llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
       return reader.fault("activations is '" + message.activations() +
                           "', expected 'dynamic' or 'static'");
   }
+  if (!message.experts().empty()) {
+    std::optional<TablePlacement> experts = parseTablePlacement(message.experts());
+    if (!experts || *experts == TablePlacement::None)
+      return reader.fault("experts is '" + message.experts() + "', expected 'memory' or 'storage'");
+    plan.experts = *experts;
+  }
+  plan.expertSlots = message.expert_slots();
+  if (plan.expertSlots < 0 || plan.expertSlots > int64_t(1) << 28 ||
+      (plan.expertSlots > 0) != plan.expertsOnStorage())
+    return reader.fault("expert_slots is " + llvm::Twine(plan.expertSlots) +
+                        ", expected 1 to 2^28 with experts on storage and 0 without");
   if (plan.context <= 0 || plan.context > 1 << 24)
     return reader.fault("context is " + llvm::Twine(plan.context) + ", expected 1 to 2^24");
   if (plan.prefillChunk <= 0 || plan.prefillChunk > 4096 || plan.scoreChunk <= 0 ||

@@ -295,7 +295,9 @@ Error Packer::packMatrixTask(const PackItem &item, const ItemShape &shape, const
                              Scratch &scratch, PackError &error) {
   int64_t k = shape.columns, bytes = panelBytes(item.format, k);
   int64_t panels = paddedRows(task.rowCount) / panelRows, firstPanel = task.firstRow / panelRows;
-  uint64_t start = item.offset + task.matrix * stackedStride(item.format, shape.rows, k);
+  uint64_t stride =
+      item.matrixStride ? item.matrixStride : uint64_t(stackedStride(item.format, shape.rows, k));
+  uint64_t start = item.offset + uint64_t(task.matrix) * stride;
   scratch.bytes.resize(panels * bytes);
   scratch.scales.resize(panels * panelRows);
   scratch.corrections.resize(panels * panelRows);

@@ -39,6 +39,7 @@ struct PackItem {
   int64_t slices = 1;                      // RowTable only; divides the columns
   unsigned section = 0;                    // where the bytes go
   uint64_t offset = 0;
+  uint64_t matrixStride = 0; // of a stack, bytes from one matrix to the next; 0: stackedStride
 };
 
 // Bytes of an item at its destination; an error names what is wrong with the item (no rows, columns

@@ -190,6 +190,9 @@ private:
                                    " rows of it are cached in memory."
                              : "in memory as a whole.") +
              "</p>";
+    if (plan.expertsOnStorage())
+      out += "<p class=\"note\">Experts stay on storage; " + std::to_string(plan.expertSlots) +
+             " of them are cached in memory (counted under tables).</p>";
   }
 
   void overTime() {

@@ -54,7 +54,7 @@ public:
     now.code = all.code;
     sample(0, 0, now);
     now.weights = all.weights;
-    if (plan.tables != TablePlacement::Storage)
+    if (plan.tables != TablePlacement::Storage && !plan.expertsOnStorage())
       now.tables = all.tables;
     sample(loaded, 0, now);
     for (size_t i = 0; i < towers.size(); ++i) {
@@ -91,6 +91,8 @@ private:
         now.kvCache = all.kvCache;
         now.activations = all.activations;
         now.tables = all.tables;
+      } else if (plan.expertsOnStorage()) {
+        now.tables = position > 0 ? all.tables : 0; // the first chunks fill the cache
       } else if (plan.tables == TablePlacement::Storage) {
         now.tables =
             part(all.tables, plan.tableCacheRows > 0 ? rows / double(plan.tableCacheRows) : 1);

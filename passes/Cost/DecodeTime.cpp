@@ -169,6 +169,10 @@ double storageSeconds(const MachineModel &machine, double pages, double coldShar
          (machine.storageRowSeconds * coldShare + machine.warmPageSeconds * (1 - coldShare));
 }
 
+double expertSeconds(const MachineModel &machine, double bytes) {
+  return machine.storageBytesPerSecond > 0 ? bytes / machine.storageBytesPerSecond : 0;
+}
+
 static bool isRead(const TensorShape &tensor) {
   return tensor.role != "norm" && tensor.role != "per_layer_table";
 }
@@ -187,7 +191,8 @@ double workingSetBytes(const ModelShape &model, const DecodeWork &work) {
 static TimeEstimate decodeTerms(const MachineModel &machine, const ModelShape &model,
                                 const DecodeWork &work) {
   TimeEstimate estimate;
-  if (machine.readBytesPerSecond <= 0 || work.formats.size() != model.tensors.size())
+  if (machine.readBytesPerSecond <= 0 || work.formats.size() != model.tensors.size() ||
+      (work.expertBytes > 0 && machine.storageBytesPerSecond <= 0))
     return estimate;
   double workingSet = workingSetBytes(model, work);
   // What waits for memory and what for arithmetic, the head apart: it is a decision of its own.
@@ -218,6 +223,7 @@ static TimeEstimate decodeTerms(const MachineModel &machine, const ModelShape &m
     elements += vectorElements(model, layer);
   estimate.add("layers", elements * machine.vectorSeconds, limitSmall);
   estimate.add("storage", storageSeconds(machine, work.storagePages, work.coldShare), limitStorage);
+  estimate.add("experts", expertSeconds(machine, work.expertBytes), limitStorage);
   return estimate;
 }
 

@@ -1,8 +1,8 @@
 // Time of one decoded token. A token reads every weight once, so its time is bytes ÷ (read
 // bandwidth · the share of it that a format's kernel reaches) or the arithmetic of decoding the
 // format, whichever is longer (loads and arithmetic overlap); plus attention over the caches, the
-// launches of the thread pool, small operations by layer, and rows of a table on storage. Bytes and
-// seconds; weights and positions are counts.
+// launches of the thread pool, small operations by layer, rows of a table and experts on storage.
+// Bytes and seconds; weights and positions are counts.
 #pragma once
 
 #include "passes/Cost/Estimate.h"
@@ -48,6 +48,8 @@ double barrierSeconds(const MachineModel &machine, const ModelShape &model);
 // rule).
 constexpr double usualColdShare = 0.1;
 double storageSeconds(const MachineModel &machine, double pages, double coldShare);
+// Reading so many bytes of experts; an unknown rate gives 0.
+double expertSeconds(const MachineModel &machine, double bytes);
 
 // One decoded token of a plan.
 struct DecodeWork {
@@ -57,6 +59,7 @@ struct DecodeWork {
   int64_t positions = 1;             // that the token sees
   double storagePages = 0;           // of 4 KiB, of table rows that are fetched from storage
   double coldShare = usualColdShare; // of them, that are not in the page cache
+  double expertBytes = 0;            // of experts that are read from storage
 };
 TimeEstimate decodeTime(const MachineModel &machine, const ModelShape &model,
                         const DecodeWork &work);

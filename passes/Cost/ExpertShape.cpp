@@ -36,4 +36,20 @@ int64_t residentBytes(const ModelShape &model, const TensorShape &tensor, Weight
   return (packedBytes(model, tensor, format) + alignment - 1) / alignment * alignment;
 }
 
+int64_t expertsInAll(const ModelShape &model) {
+  int64_t count = 0;
+  for (const TensorShape &tensor : model.tensors)
+    if (tensor.role == "expert_down")
+      count += matricesOf(model, tensor);
+  return count;
+}
+
+int64_t expertBlockBytes(const ModelShape &model, WeightFormat gateUp, WeightFormat down) {
+  return expertBlock(gateUp, down, model.hidden, expertsOf(model).intermediate).bytes;
+}
+
+int64_t expertPartBytes(const ModelShape &model, const TensorShape &tensor, WeightFormat format) {
+  return expertBlockPart(format, tensor.n / matricesOf(model, tensor), tensor.k);
+}
+
 } // namespace gcompile

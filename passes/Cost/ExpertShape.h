@@ -18,4 +18,13 @@ int64_t matricesOf(const ModelShape &model, const TensorShape &tensor);
 int64_t packedBytes(const ModelShape &model, const TensorShape &tensor, WeightFormat format);
 int64_t residentBytes(const ModelShape &model, const TensorShape &tensor, WeightFormat format);
 
+// Experts of all layers; bytes of one in a slot of the cache of experts on storage
+// (docs/decisions/0012), and of what one of its two tensors takes there.
+int64_t expertsInAll(const ModelShape &model);
+int64_t expertBlockBytes(const ModelShape &model, WeightFormat gateUp, WeightFormat down);
+int64_t expertPartBytes(const ModelShape &model, const TensorShape &tensor, WeightFormat format);
+inline bool isExpert(const TensorShape &tensor) {
+  return tensor.role == "expert_gate_up" || tensor.role == "expert_down";
+}
+
 } // namespace gcompile

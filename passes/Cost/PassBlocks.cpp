@@ -104,7 +104,9 @@ std::vector<PassBlock> decodeBlocks(const MachineModel &machine, const ModelShap
     sums.layers[l][feedForwardPart].seconds += vectorElements(model, layer) * machine.vectorSeconds;
   }
   return inOrder(sums, int64_t(model.layers.size()), machine.barrierSeconds,
-                 storageSeconds(machine, work.storagePages, work.coldShare), true);
+                 storageSeconds(machine, work.storagePages, work.coldShare) +
+                     expertSeconds(machine, work.expertBytes),
+                 true);
 }
 
 std::vector<PassBlock> prefillBlocks(const MachineModel &machine, const ModelShape &model,
@@ -135,7 +137,9 @@ std::vector<PassBlock> prefillBlocks(const MachineModel &machine, const ModelSha
   double total = 2 * chunksOf(work) * barrierSeconds(machine, model);
   double launches = sums.launches(layers);
   return inOrder(sums, layers, launches > 0 ? total / launches : 0,
-                 storageSeconds(machine, work.storagePages, work.coldShare), false);
+                 storageSeconds(machine, work.storagePages, work.coldShare) +
+                     expertSeconds(machine, work.expertBytes),
+                 false);
 }
 
 } // namespace gcompile

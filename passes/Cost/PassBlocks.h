@@ -8,8 +8,9 @@
 namespace gcompile {
 
 struct PassBlock {
-  // "rows" (of tables on storage), "inputs" (per-layer inputs of all layers), "attention",
-  // "feed_forward" (experts included), "per_layer_input", "head", "choose" (the next token).
+  // "rows" (of tables on storage, and experts), "inputs" (per-layer inputs of all layers),
+  // "attention", "feed_forward" (experts included), "per_layer_input", "head", "choose" (the next
+  // token).
   std::string name;
   int64_t layer = -1; // −1: belongs to none
   double seconds = 0;

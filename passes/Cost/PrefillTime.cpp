@@ -109,7 +109,8 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
                                  const PrefillWork &work) {
   TimeEstimate estimate;
   if (machine.readBytesPerSecond <= 0 || work.formats.size() != model.tensors.size() ||
-      work.tokens < 1 || work.chunk < 1)
+      work.tokens < 1 || work.chunk < 1 ||
+      (work.expertBytes > 0 && machine.storageBytesPerSecond <= 0))
     return estimate;
   double products = 0, reading = 0;
   int64_t layers = model.prefillLayers();
@@ -143,6 +144,7 @@ static TimeEstimate prefillTerms(const MachineModel &machine, const ModelShape &
   // About twice the launches of a decoded token: operations that one row does in passing take one.
   estimate.add("launches", 2 * chunks * barrierSeconds(machine, model), limitBarriers);
   estimate.add("storage", storageSeconds(machine, work.storagePages, work.coldShare), limitStorage);
+  estimate.add("experts", expertSeconds(machine, work.expertBytes), limitStorage);
   return estimate;
 }
 

@@ -17,10 +17,11 @@ struct PrefillWork {
   int64_t tokens = 512;    // of the prompt
   double storagePages = 0; // of 4 KiB, of table rows that the whole prompt fetches from storage
   double coldShare = usualColdShare; // of them, that are not in the page cache
+  double expertBytes = 0;            // of experts that the whole prompt reads from storage
 };
 
 // "products", "weights" (where reading them takes longer), "attention", "layers" (norms, gates,
-// rounding), "launches", "storage".
+// rounding), "launches", "storage", "experts".
 TimeEstimate prefillTime(const MachineModel &machine, const ModelShape &model,
                          const PrefillWork &work);
 

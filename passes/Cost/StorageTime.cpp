@@ -29,4 +29,14 @@ double expertReadSeconds(double missRate, double experts, int64_t layers, int64_
   return missRate * experts * double(layers) * double(expertBytes) / sequentialBytesPerSecond;
 }
 
+double expertMissRate(int64_t slots, int64_t experts) {
+  return experts > 0 ? std::max(0.0, 1 - double(slots) / double(experts)) : 0;
+}
+
+double expertMissRateOfRounds(int64_t slots, int64_t experts, double distinct, int64_t layers) {
+  if (slots < experts && double(slots) < distinct * double(layers))
+    return 1;
+  return expertMissRate(slots, experts);
+}
+
 } // namespace gcompile

@@ -27,4 +27,12 @@ double prefetchSeconds(int64_t rows, int64_t rowBytes, double bytesPerSecond,
 double expertReadSeconds(double missRate, double experts, int64_t layers, int64_t expertBytes,
                          double sequentialBytesPerSecond);
 
+// Share of chosen experts that a cache of `slots` does not hold, of `experts` in all layers, when
+// routing is uniform and independent: a model, whatever is replaced. Texts repeat experts, so real
+// caches miss less.
+double expertMissRate(int64_t slots, int64_t experts);
+// The same while a prompt asks for `distinct` experts of every layer, one layer after the other: a
+// cache that is smaller than a round through the layers has let go of all before they come again.
+double expertMissRateOfRounds(int64_t slots, int64_t experts, double distinct, int64_t layers);
+
 } // namespace gcompile

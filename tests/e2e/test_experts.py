@@ -6,6 +6,7 @@ The reference logits of these models are checked by test_conformance. The micro 
 import json
 import os
 import random
+import re
 
 import gc_e2e as gc
 
@@ -74,4 +75,73 @@ for weights in ("w4", "w8"):
         report.check(f"{weights}: {category}", abs(want - got) <= max(0.03 * want, 8 << 20), f"planned {want}, measured {got}")
 mixed = gc.compiled(rounded, "--target", "host", "--weight-format", "*=f32,*gate_up_proj=w4g32,*experts.down_proj=w8", "--kv-format", "f32", "--context", 512)
 report.at_most("experts in w4g32 and w8, the rest in f32: mean difference of logits from f32", mean_difference(mixed), 0.6)
+
+# Experts on storage (docs/decisions/0012): not a bit differs from experts in memory, whatever the cache holds, on however many threads, and in chunks of any size.
+folder = gc.scratch("experts")
+
+
+def on_storage(name, plan_text, artifact, slots, chunk=None):
+    """Compiles a plan with other slots (and chunks): (artifact, messages)."""
+    text = re.sub(r"expert_slots: \d+", f"expert_slots: {slots}", plan_text)
+    if chunk:
+        text = re.sub(r"(prefill|score)_chunk: \d+", rf"\1_chunk: {chunk}", text)
+    path = os.path.join(folder, f"{name}.textproto")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return gc.gcompile("--model", f"{gc.DATA}/{rounded}", "--target", "host", "--plan", path, "--quiet", "-o", artifact)
+
+
+for weights in ("f32", "w4g32"):
+    flags = ["--model", f"{gc.DATA}/{rounded}", "--target", "host", "--weight-format", weights, "--kv-format", "f32", "--context", 512]
+    plan = gc.must([gc.GCOMPILE, "plan", *map(str, flags), "--experts", "storage", "--emit", "plan"]).stdout
+    in_memory = gc.compiled_as(weights, "f32", rounded, context=512)
+    wanted, spoken = gc.logits(in_memory, forced[:150]), gc.generate(in_memory, forced[:60], 24)
+    experts = json.loads(gc.must([gc.GCOMPILE, "plan", *map(str, flags), "--experts", "storage", "--json"]).stdout)["experts"]
+    every = 8 * len({m for m in re.findall(r'name: "layers\.(\d+)\.experts', plan)})
+    report.check(f"{weights}: a plan of experts on storage", experts["placement"] == "storage" and 8 <= experts["slots"] <= every, experts)
+    for slots, chunk in ((8, None), (11, None), (every, None), (2, 1), (4, 2)):
+        name = f"{weights}-{slots}-{chunk}"
+        artifact = os.path.join(folder, f"{name}.gpk")
+        result = on_storage(name, plan, artifact, slots, chunk)
+        if not report.equal(f"{name}: compiles", (result.code, result.stderr if result.code else ""), (0, "")):
+            continue
+        for threads in (1, 3):
+            rows = gc.grun_json(artifact, "--logits", "--tokens", gc.token_list(forced[:150]), "--threads", threads)["logits"]
+            report.equal(f"{name}: logits on {threads} threads differ from experts in memory by", gc.worst_difference(rows, wanted)[0], 0.0)
+        report.equal(f"{name}: decoding", gc.generate(artifact, forced[:60], 24), spoken)
+        bench = gc.grun_json(artifact, "--bench", "--prompt-tokens", 40, "--decode-tokens", 24)
+        report.check(f"{name}: misses", bench["experts"]["slots"] == slots and bench["experts"]["asked"] > 0 and (bench["experts"]["missed"] == 0) == (slots == every), bench["experts"])
+        for category, want in bench["planned"].items():
+            report.check(f"{name}: {category}", abs(want - bench["memory"][category]) <= max(0.03 * want, 1 << 20), f"planned {want}, measured {bench['memory'][category]}")
+        # The cache is exactly its slots, and an index of some bytes.
+        block = os.path.getsize(artifact) and json.loads(gc.must([gc.GCOMPILE, "inspect", artifact, "--json"]).stdout)["memory"]["tables"] // slots
+        report.check(f"{name}: resident cache", slots * block <= bench["memory"]["tables"] <= slots * block + 8192, f"{slots} slots of {block}, resident {bench['memory']['tables']}")
+        report.equal(f"{name}: every byte is checked", gc.run([gc.GCOMPILE, "verify", artifact]).code, 0)
+    if gc.QEMU_AARCH64 and os.path.exists(gc.GRUN_AARCH64) and weights == "w4g32":
+        other = os.path.join(folder, "aarch64.gpk")
+        gc.must([gc.GCOMPILE, "--model", f"{gc.DATA}/{rounded}", "--target", "graviton3", "--weight-format", weights, "--kv-format", "f32", "--context", "512", "--experts", "storage", "--quiet", "-o", other])
+        report.equal("aarch64: decoding with experts on storage", gc.generate(other, forced[:60], 8, emulator=(gc.QEMU_AARCH64,)), spoken[:8])
+
+# What cannot be is refused by name.
+for slots, chunk, words in ((7, None, "expert_slots is 7, expected 8"), (every + 1, None, f"to {every}"), (0, None, "expert_slots is 0")):
+    result = on_storage("refused", plan, os.path.join(folder, "refused.gpk"), slots, chunk)
+    report.check(f"{slots} slots are refused", result.code == 1 and words in result.stderr, result)
+mixed = re.sub(r'(name: "layers\.1\.experts\.down_proj".*?format: )"w4g32"', r'\1"w8"', plan, count=1, flags=re.S)
+with open(os.path.join(folder, "mixed.textproto"), "w", encoding="utf-8") as file:
+    file.write(mixed)
+result = gc.gcompile("--model", f"{gc.DATA}/{rounded}", "--target", "host", "--plan", os.path.join(folder, "mixed.textproto"), "-o", os.path.join(folder, "mixed.gpk"))
+report.check("formats that differ between layers on storage are refused", result.code == 1 and "experts on storage" in result.stderr, result)
+result = gc.gcompile("plan", "--model", gc.TINY, "--target", "host", "--experts", "storage")
+report.check("a model without experts says so", result.code == 0 and "--experts changes nothing" in result.stdout + result.stderr, result)
+result = gc.gcompile("plan", "--model", "gemma-4-26B-A4B", "--target", "h100", "--experts", "storage")
+report.check("programs that cannot ask are refused", result.code == 2 and "cannot ask for experts" in result.stderr, result)
+result = gc.gcompile("plan", "--model", "gemma-4-26B-A4B", "--target", "pixel9", "--budget", "500MB")
+report.check("what is too small names the least", result.code == 3 and "the smallest needs" in result.stderr, result)
+with open(artifact, "rb") as file:
+    data = file.read()
+cut = os.path.join(folder, "cut.gpk")
+with open(cut, "wb") as file:
+    file.write(data[:-4096])
+result = gc.grun(cut, "--tokens", "2,5", "-n", 1)
+report.check("a file cut in its experts does not open", result.code == 1 and "cut short" in result.stderr, result)
 report.finish()

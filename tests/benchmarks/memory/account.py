@@ -5,7 +5,7 @@
 
 A plan holds when (1) in a cgroup of its predicted peak, with the artifact dropped from the page cache before, a prompt and some tokens are processed and afterwards every
 page of the weights is in memory, and (2) every category that grun measures (smaps, mincore) is within 3 % or 8 MiB of the plan's, and their sum is not above the
-predicted peak. --full adds full-size models with synthetic weights (minutes each, up to 9 GB of disk, removed again).
+predicted peak. --full adds full-size models with synthetic weights (minutes each, up to 15 GB of disk, removed again).
 """
 import argparse
 import json
@@ -43,7 +43,7 @@ def full_plans():
     for budget, context, more in (("1GB", 32768, []), ("1GB", 4096, []), ("1200MB", 4096, ["--objective", "speed"]), ("2GB", 16384, ["--kv-format", "f16"]), ("2500MB", 4096, ["--tables", "memory"])):
         yield "gemma-4-E2B", ["--weights", "synthetic:1", "--budget", budget, "--context", context, *more]
     for model, budget, context, more in (("gemma-4-E4B", "3GB", 8192, []), ("gemma-4-E4B", "6GB", 4096, ["--tables", "memory", "--kv-format", "f16"]), ("gemma-4-12B", "6GB", 4096, []), ("gemma-4-12B", "7GB", 32768, ["--kv-format", "kv8"]),
-                                         ("gemma-4-31B", "11GB", 4096, [])):
+                                         ("gemma-4-31B", "11GB", 4096, []), ("gemma-4-26B-A4B", "5GB", 4096, ["--experts", "storage", "--weight-format", "w4"])):
         yield model, ["--weights", "synthetic:1", "--budget", budget, "--context", context, *more]
 
 
@@ -57,6 +57,9 @@ def judge(model, options, folder):
     decode = 16
     # The whole context on small models; caches are touched when a session opens, so that a long one needs no long prompt.
     prompt = max(1, min(plan["context"] - decode - 1, 2048 if os.path.isdir(model) else 512))
+    storage = plan.get("experts", {}).get("placement") == "storage"
+    if storage:
+        prompt = plan["prefill_chunk"]  # every chunk reads nearly all experts
     command = gc.grun_command(artifact, "--bench", "--prompt-tokens", prompt, "--decode-tokens", decode, "--json")
     free = json.loads(gc.must(command, timeout=3600).stdout)
     off = {name: free["memory"].get(name, 0) - planned for name, planned in plan["memory"].items()}
@@ -73,8 +76,13 @@ def judge(model, options, folder):
             weights = next((offset, size) for kind, offset, size in gc_cage.sections(artifact) if kind == 8)
             resident = gc_cage.resident_share(artifact, *weights)
             if result.code == 0:
-                speed = json.loads(result.stdout)["decode_tokens_per_second"] / free["decode_tokens_per_second"]
+                bench = json.loads(result.stdout)
+                speed = bench["decode_tokens_per_second"] / free["decode_tokens_per_second"]
                 caged += f", {speed:.0%} of free decode"
+                if storage:
+                    print(f"{model}: in the cage decode {bench['decode_tokens_per_second']:.3g} tok/s (free {free['decode_tokens_per_second']:.3g}, predicted "
+                          f"{plan['predicted']['decode_tokens_per_second']}), prefill {bench['prefill_tokens_per_second']:.3g}, {bench['experts']}", file=sys.stderr)
+                    print(f"measured {bench['memory']}, planned {plan['memory']}", file=sys.stderr)
         finally:
             cage.close()
     else:

@@ -57,7 +57,7 @@ std::vector<float> runScore(const LoweredModel &lowered, const ImportedModel &mo
                 bytes.size());
     return llvm::Error::success();
   };
-  llvm::Error packed = packModelWeights(model, lowered, 0, 1, sink);
+  llvm::Error packed = packModelWeights(model, lowered, {.weights = 0, .table = 1}, sink);
   EXPECT_FALSE(bool(packed)) << llvm::toString(std::move(packed));
   void *image = mmap(nullptr, variant->image.size(), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -9,6 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 using namespace gcompile;
 using testing::HasSubstr;
 
@@ -114,6 +116,74 @@ TEST_F(PlanModel, TheSmallestBudgetIsExact) {
   llvm::Expected<PlanOutcome> less = planModel(request);
   ASSERT_TRUE(bool(less));
   EXPECT_FALSE(less->plan);
+}
+
+TEST_F(PlanModel, ExpertsStayOnStorageWhereMemoryIsShort) {
+  load("gemma-4-26B-A4B", "galaxys25ultra");
+  options.experts = TableChoice::Memory;
+  options.budgetBytes = 5000000000;
+  EXPECT_FALSE(llvm::cantFail(planModel(request)).plan);
+  EXPECT_THAT(llvm::cantFail(planModel(request)).suggestion, HasSubstr("--experts storage"));
+  options.experts = TableChoice::Auto;
+  Plan result = plan();
+  EXPECT_TRUE(result.expertsOnStorage());
+  EXPECT_LE(result.memory.peak(), 5000000000);
+  EXPECT_GT(result.memory.peak(), 4980000000); // what was left became slots
+  EXPECT_GE(result.expertSlots, 128);
+  std::set<WeightFormat> formats;
+  int64_t stored = 0;
+  for (const PlannedTensor &tensor : result.tensors)
+    if (tensor.role == "expert_down") {
+      formats.insert(tensor.format);
+      EXPECT_EQ(tensor.placement, "storage");
+      ++stored;
+    }
+  EXPECT_EQ(formats.size(), 1u);
+  EXPECT_EQ(stored, 30);
+  EXPECT_EQ(result.memory.tables % result.expertSlots, 0);
+  EXPECT_NEAR(result.predicted.expertMissRate, 1 - double(result.expertSlots) / 3840, 1e-12);
+  EXPECT_EQ(result.predicted.decodeTerm, "storage");
+  // More memory, more slots; with all of it they lie in memory.
+  options.budgetBytes = 8000000000;
+  Plan more = plan();
+  EXPECT_GT(more.predicted.decodeTokensPerSecond, result.predicted.decodeTokensPerSecond);
+  options.budgetBytes = 30000000000;
+  EXPECT_FALSE(plan().expertsOnStorage());
+}
+
+TEST_F(PlanModel, APlanOfExpertsOnStorageSurvivesItsTextAndItsReplay) {
+  load("gemma-4-26B-A4B", "galaxys25ultra");
+  options.experts = TableChoice::Storage;
+  options.budgetBytes = 6000000000;
+  Plan written = plan();
+  std::string text = planText(written, PlanTextUse::File);
+  options.experts = TableChoice::Auto;
+  Plan replayed =
+      llvm::cantFail(replayPlan(request, llvm::cantFail(parsePlan(text, "p.textproto"))));
+  EXPECT_EQ(replayed.expertSlots, written.expertSlots);
+  EXPECT_EQ(replayed.memory, written.memory);
+  EXPECT_EQ(planText(replayed, PlanTextUse::File), text);
+  Plan edited = written;
+  edited.expertSlots = 127; // a chunk of 128 rows may need 128
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("expert_slots is 127, expected 128"));
+  edited.expertSlots = 3841;
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("to 3840"));
+  options.experts = TableChoice::Memory;
+  EXPECT_THAT(replayRefusal(written), HasSubstr("experts lie on storage, --experts says"));
+  // Plans of before there was a choice have their experts in memory.
+  options.experts = TableChoice::Auto;
+  edited = written;
+  edited.experts = TablePlacement::None;
+  edited.expertSlots = 0;
+  EXPECT_THAT(replayRefusal(edited), HasSubstr("budget"));
+}
+
+TEST_F(PlanModel, ProgramsThatCannotAskKeepTheirExpertsInMemory) {
+  load("gemma-4-26B-A4B", "rtx4090");
+  options.budgetBytes = 6000000000;
+  EXPECT_FALSE(llvm::cantFail(planModel(request)).plan);
+  options.experts = TableChoice::Storage;
+  EXPECT_THAT(llvm::toString(planModel(request).takeError()), HasSubstr("cannot ask for experts"));
 }
 
 TEST_F(PlanModel, SuggestsTheTableOnStorageWhenThatIsEnough) {
