@@ -287,8 +287,7 @@ llvm::Error buildArtifact(llvm::StringRef path, const BuildInputs &inputs,
   BuildOptions packing = options;
   if (inputs.finalProvenance)
     packing.hashes = &hashes;
-  if (llvm::Error error =
-          packModelWeights(*inputs.model, lowered, weightSections, sink, packing))
+  if (llvm::Error error = packModelWeights(*inputs.model, lowered, weightSections, sink, packing))
     return error;
   if (inputs.finalProvenance)
     if (llvm::Error error = writeProvenance(inputs, hashes, provenanceSection, **writer))

@@ -34,10 +34,7 @@ private:
     return config.layers[layer].ownsKv ? layer : config.layers[layer].kvDonor;
   }
   // K = rope(V ⊙ key norm), so that V alone is cached (gemma4.md 2.3, docs/decisions/0007).
-  bool derivesKeys(int64_t layer) {
-    const LayerConfig &owner = config.layers[cacheOwner(layer)];
-    return owner.keyEqualsValue && owner.type == LayerType::Full;
-  }
+  bool derivesKeys(int64_t layer) { return config.layers[cacheOwner(layer)].derivesKeys(); }
 
   Value linear(Value x, FlatSymbolRefAttr weight, int64_t width) {
     return gemma::LinearOp::create(builder, loc, activations(width), x, weight);
@@ -87,7 +84,7 @@ private:
       sharedWeights; // embedding, table and vectors used by every layer
   Value tokens;
   Value spans;    // of images (docs/decisions/0016); absent where they are as causal as text
-  Value observed; // the linear input that was asked for
+  Value observed; // the value inside that was asked for
 };
 
 FlatSymbolRefAttr ModuleBuilder::weight(TensorRole role, int64_t layer, ArrayRef<int64_t> shape,
@@ -144,7 +141,7 @@ void ModuleBuilder::declareCaches() {
         builder.getI64IntegerAttr(layer.kvHeads), builder.getI64IntegerAttr(layer.headDim),
         builder.getI64IntegerAttr(layer.type == LayerType::Sliding ? config.window : 0), donor,
         StringAttr(), StringAttr(), IntegerAttr(),
-        derivesKeys(index) ? builder.getUnitAttr() : UnitAttr());
+        derivesKeys(index) ? builder.getUnitAttr() : UnitAttr(), FloatAttr(), FloatAttr());
   }
 }
 
@@ -170,6 +167,10 @@ Value ModuleBuilder::attention(Value x, int64_t index) {
       k = rope(norm(rawKey, vector(TensorRole::KeyNorm, index, layer.headDim), layer.kvHeads),
                layer.kvHeads);
     Value v = norm(rawValue, {}, layer.kvHeads);
+    if (output.layer == index && output.kind == ModuleOutput::CachedKey)
+      observed = k;
+    if (output.layer == index && output.kind == ModuleOutput::CachedValue)
+      observed = v;
     gemma::AppendKvOp::create(builder, loc, k, v, cache);
   }
   FlatSymbolRefAttr keyNorm, keyFrequencies;
@@ -282,10 +283,10 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
   FlatSymbolRefAttr table = weight(TensorRole::Embedding, -1, {config.vocabulary, config.hidden});
   Value embedded = embed(table, 0, config.hidden, std::sqrt((double)config.hidden));
   Value result;
-  if (output.kind == ModuleOutput::LinearInput && output.layer >= 0) {
+  if (output.isInside() && output.layer >= 0) {
     hiddenState(embedded, embedded, output.layer + 1);
     result = observed;
-  } else if (output.kind == ModuleOutput::LinearInput) {
+  } else if (output.isInside()) {
     bool head = output.role == TensorRole::Embedding;
     result = head ? hiddenState(embedded, embedded, config.layerCount() + 1) : embedded;
   } else if (output.kind == ModuleOutput::HiddenState) {
@@ -296,7 +297,7 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
   if (!result)
     return {};
   // A program returns a value that nothing else uses; (x + x) / 2 is x.
-  if (output.kind == ModuleOutput::LinearInput)
+  if (output.isInside())
     result = add(result, result, 0.5);
   forward.setFunctionType(builder.getFunctionType(inputs, {result.getType()}));
   func::ReturnOp::create(builder, loc, result);
@@ -313,6 +314,8 @@ llvm::Expected<OwningOpRef<ModuleOp>> buildGemmaModule(const ModelConfig &config
   if (!config.tiedEmbedding)
     return refuse("has an output head of its own, which is not built yet");
   OwningOpRef<ModuleOp> module = ModuleBuilder(config, context, output).build();
+  if (!module && output.kind != ModuleOutput::LinearInput)
+    return refuse("keeps no such keys or values of layer " + Twine(output.layer));
   if (!module)
     return refuse("has no linear layer " + canonicalTensorName(output.role, output.layer));
   if (failed(verify(*module)))

@@ -56,6 +56,8 @@ PlanDecisions decisionsOf(const Plan &plan) {
   decisions.localV = plan.localV;
   decisions.globalK = plan.globalK;
   decisions.globalV = plan.globalV;
+  for (const auto &[layer, scales] : plan.cacheScales)
+    decisions.cacheScales[layer] = scales;
   decisions.tableOnStorage = plan.tables == TablePlacement::Storage;
   decisions.tableCacheRows = plan.tableCacheRows;
   decisions.expertSlots = plan.expertsOnStorage() ? plan.expertSlots : 0;

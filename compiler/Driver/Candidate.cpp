@@ -34,6 +34,24 @@ static llvm::Error chooseActivations(const ImportedModel &model, const CompilerI
   return llvm::Error::success();
 }
 
+// As activations are, unless the user says otherwise or the checkpoint states scales for these
+// alone.
+static llvm::Error chooseCacheScales(const ImportedModel &model, const CompilerInvocation &options,
+                                     PlanRequest &request) {
+  if (options.kvScales.value_or(request.activations) == Activations::Dynamic)
+    return llvm::Error::success();
+  request.cacheScales = statedCacheScales(model);
+  bool isAsked = options.kvScales || options.activations;
+  bool measures = isAsked && statedActivationScales(model).empty();
+  if (!request.cacheScales.empty() || !(options.kvScales || measures) || !options.planFile.empty())
+    return llvm::Error::success();
+  auto measured = calibratedCaches(model, options);
+  if (!measured)
+    return measured.takeError();
+  request.cacheScales = std::move(*measured);
+  return llvm::Error::success();
+}
+
 llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceProfile &profile,
                                        const CompilerInvocation &options) {
   PlanRequest request;
@@ -48,6 +66,8 @@ llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceP
   request.maxPositions = candidate.model.config.maxPositions;
   request.tokenizerBytes = tokenizerBytes(candidate.model);
   if (llvm::Error error = chooseActivations(candidate.model, options, request))
+    return std::move(error);
+  if (llvm::Error error = chooseCacheScales(candidate.model, options, request))
     return std::move(error);
   auto quality = modelQuality(candidate.model, candidate.shape, options);
   if (!quality)

@@ -15,7 +15,7 @@ static llvm::Error checkReaders(const CompilerInvocation &invocation) {
   for (llvm::StringRef flag :
        {"--budget", "--context", "--modalities", "--tables", "--experts", "--objective",
         "--min-decode", "--weight-format", "--kv-format", "--plan", "--emit", "--weights",
-        "--calibration", "--imatrix", "--sensitivity", "--activations"})
+        "--calibration", "--imatrix", "--sensitivity", "--activations", "--kv-scales"})
     if (invocation.wasGiven(flag))
       return refuse("'" + commandName(invocation.command) + "' takes no " + flag +
                     ": it plans nothing (gcompile plan does)");
@@ -32,7 +32,7 @@ static llvm::Error checkExport(const CompilerInvocation &invocation) {
   for (llvm::StringRef flag :
        {"--target", "--budget", "--context", "--modalities", "--tables", "--experts", "--objective",
         "--min-decode", "--weight-format", "--kv-format", "--plan", "--emit", "--calibration",
-        "--sensitivity", "--activations"})
+        "--sensitivity", "--activations", "--kv-scales"})
     if (invocation.wasGiven(flag))
       return refuse("'export' takes no " + flag + ": the plan has decided (gcompile plan does)");
   if (invocation.exportFormat.empty())
@@ -82,7 +82,8 @@ static llvm::Error checkQuality(const CompilerInvocation &invocation) {
   }
   if (invocation.calibration.empty())
     return llvm::Error::success();
-  bool measuresScales = invocation.activations == Activations::Static;
+  bool measuresScales =
+      invocation.activations == Activations::Static || invocation.kvScales == Activations::Static;
   if (invocation.sensitivity && !measures && !measuresScales)
     return refuse("--sensitivity " + std::string(name(*invocation.sensitivity)) +
                   " uses no text: leave out --calibration");

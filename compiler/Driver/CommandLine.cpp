@@ -62,6 +62,10 @@ std::string commandLine(const CompilerInvocation &invocation, llvm::StringRef mo
     add("--min-decode", llvm::formatv("{0}", llvm::json::Value(invocation.minDecode)).str());
   add("--weight-format", weightFormats(invocation));
   add("--kv-format", kvFormats(invocation));
+  if (invocation.activations)
+    add("--activations", name(*invocation.activations));
+  if (invocation.kvScales)
+    add("--kv-scales", name(*invocation.kvScales));
   add("--calibration", invocation.calibration);
   add("--imatrix", invocation.imatrix);
   add("--plan", invocation.planFile);

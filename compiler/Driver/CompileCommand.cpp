@@ -74,6 +74,24 @@ static std::string activationsNote(const Run &run, const Plan &plan) {
   return note;
 }
 
+// Which caches take scales that are fixed, and where these are from.
+static std::string cacheScalesNote(const Run &run, const Plan &plan) {
+  size_t fixed = 0;
+  for (const PlannedKv &kv : plan.kvCaches)
+    if (hasScales(kv.k) || hasScales(kv.v))
+      for (const auto &[layer, scales] : plan.cacheScales)
+        fixed += run.candidate.shape.layers[layer].global == (kv.layerType == "global");
+  bool stated = !statedCacheScales(run.candidate.model).empty();
+  if (fixed)
+    return "static scales of " + std::to_string(fixed) + " caches " +
+           (stated ? "are the checkpoint's, applied to what is stored: keys after norm and "
+                     "rotation, values after norm (docs/decisions/0011)"
+                   : "are in the plan, not in the checkpoint");
+  return stated && plan.cacheScales.empty()
+             ? "the checkpoint states static scales of caches, which this plan drops"
+             : "";
+}
+
 // What people should know of the plan beside its figures.
 static std::vector<std::string> notesOf(const Run &run, const Plan &plan) {
   std::vector<std::string> notes = run.candidate.model.notes;
@@ -96,6 +114,8 @@ static std::vector<std::string> notesOf(const Run &run, const Plan &plan) {
                       plan.expertSlots, 100 * plan.predicted.expertMissRate)
             .str());
   if (std::string note = activationsNote(run, plan); !note.empty())
+    notes.push_back(note);
+  if (std::string note = cacheScalesNote(run, plan); !note.empty())
     notes.push_back(note);
   if (run.context.invocation.syntheticSeed)
     notes.push_back(

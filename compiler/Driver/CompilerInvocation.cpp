@@ -263,6 +263,14 @@ static const std::vector<Flag> &flags() {
            return bad("--activations", value, "static or dynamic");
          return llvm::Error::success();
        }},
+      {"--kv-scales", "static|dynamic",
+       "scales of kv8 and kv4 caches: fixed, or one a row (default: as --activations)",
+       [](CompilerInvocation &invocation, llvm::StringRef value) -> llvm::Error {
+         invocation.kvScales = parseActivations(std::string_view(value));
+         if (!invocation.kvScales)
+           return bad("--kv-scales", value, "static or dynamic");
+         return llvm::Error::success();
+       }},
       {"--plan", "FILE", "replay a plan, edited or not",
        text(&CompilerInvocation::planFile, "--plan")},
       {"--emit", "plan|mlir|llvm|asm|object", "write this instead of an artifact", applyEmit},

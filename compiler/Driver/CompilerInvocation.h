@@ -57,6 +57,7 @@ struct CompilerInvocation {
   std::vector<FormatRule> weightFormats;
   std::optional<KvFormat> localKv, globalKv;
   std::optional<Activations> activations; // absent: static where the checkpoint states scales
+  std::optional<Activations> kvScales;    // absent: as activations
   std::string calibration, imatrix, planFile, report;
   std::string exportFormat;
   std::string text;                        // verify: what the KL is measured on

@@ -160,16 +160,19 @@ static llvm::Error addImatrix(const ImportedModel &model, const CompilerInvocati
   return measureTensorErrors(model, measuringOf(options, &moments->byTensor), quality);
 }
 
-llvm::Expected<std::map<std::string, ActivationScales>>
-calibratedActivations(const ImportedModel &model, const CompilerInvocation &options) {
+// Runs `measure` on windows of the calibration text; `flag` asked for it.
+template <typename Scales, typename Measure>
+static llvm::Expected<Scales> calibrated(const ImportedModel &model,
+                                         const CompilerInvocation &options, const char *flag,
+                                         const char *what, Measure measure) {
   if (!model.checkpoint || !model.tensors)
-    return llvm::createStringError("--activations static: '" + model.name +
+    return llvm::createStringError(llvm::Twine(flag) + " static: '" + model.name +
                                    "' is known by its shapes alone; give the folder of its "
                                    "checkpoint to --model");
   if (options.calibration.empty())
-    return llvm::createStringError("--activations static: '" + model.name +
-                                   "' states no scales of activations; give a text to measure "
-                                   "them on with --calibration FILE");
+    return llvm::createStringError(llvm::Twine(flag) + " static: '" + model.name +
+                                   "' states no scales of " + what +
+                                   "; give a text to measure them on with --calibration FILE");
   llvm::Expected<std::string> text = calibrationText(options);
   if (!text)
     return text.takeError();
@@ -180,12 +183,24 @@ calibratedActivations(const ImportedModel &model, const CompilerInvocation &opti
     return windows.takeError();
   ProgressLine line(options.quiet || options.json ? ProgressLine::Off : ProgressLine::WhenTerminal);
   auto progress = [&](uint64_t done, uint64_t total) {
-    line.show("observe activations", done, total);
+    line.show("observe " + std::string(what), done, total);
   };
   observing.progress = progress;
-  auto scales = measureActivationScales(model, *windows, observing);
+  llvm::Expected<Scales> scales = measure(model, *windows, observing);
   line.clear();
   return scales;
+}
+
+llvm::Expected<std::map<std::string, ActivationScales>>
+calibratedActivations(const ImportedModel &model, const CompilerInvocation &options) {
+  return calibrated<std::map<std::string, ActivationScales>>(
+      model, options, "--activations", "activations", measureActivationScales);
+}
+
+llvm::Expected<std::map<int64_t, CacheScaleChoice>>
+calibratedCaches(const ImportedModel &model, const CompilerInvocation &options) {
+  return calibrated<std::map<int64_t, CacheScaleChoice>>(model, options, "--kv-scales", "caches",
+                                                         measureCacheScales);
 }
 
 llvm::Expected<std::shared_ptr<const QualityModel>>

@@ -19,5 +19,8 @@ llvm::Expected<std::shared_ptr<const QualityModel>> modelQuality(const ImportedM
 // --calibration.
 llvm::Expected<std::map<std::string, ActivationScales>>
 calibratedActivations(const ImportedModel &model, const CompilerInvocation &options);
+// Likewise of caches.
+llvm::Expected<std::map<int64_t, CacheScaleChoice>>
+calibratedCaches(const ImportedModel &model, const CompilerInvocation &options);
 
 } // namespace gcompile

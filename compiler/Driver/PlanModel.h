@@ -37,6 +37,7 @@ struct PlanRequest {
   // How activations are rounded, and with which scales if these are static (0011).
   Activations activations = Activations::Dynamic;
   std::map<std::string, ActivationScales> activationScales;
+  std::map<int64_t, CacheScaleChoice> cacheScales; // by layer; empty: a scale a row
   // What formats cost this model; null: priors, which know its shapes alone.
   std::shared_ptr<const QualityModel> quality;
   // Basis and link of a plan file whose losses replace those of `quality`; null: none.

@@ -51,6 +51,7 @@ public:
       plan.experts = choice.expertSlots > 0 ? TablePlacement::Storage : TablePlacement::Memory;
       plan.expertSlots = choice.expertSlots;
     }
+    plan.cacheScales = request.cacheScales;
     plan.memory = fixed;
     for (const TensorShape &tensor : model.tensors)
       writeTensor(tensor, find(tensor.name));

@@ -67,6 +67,21 @@ static std::string strayScales(const ModelShape &model, const Plan &edited) {
   return "";
 }
 
+// Scales of a cache that the model has not; empty: there are none.
+static std::string strayCacheScales(const ModelShape &model, const Plan &edited) {
+  for (const auto &[layer, scales] : edited.cacheScales) {
+    std::string which = "layer " + std::to_string(layer);
+    if (layer < 0 || layer >= int64_t(model.layers.size()) || !model.layers[layer].ownsKv)
+      return "cache_scales name " + which + ", which owns no cache";
+    bool hasKey = scales.kv8.key != 0 || scales.kv4.key != 0;
+    if (hasKey && model.layers[layer].keyFromValue)
+      return "cache_scales give " + which +
+             " a scale of keys, which are formed from values there (docs/decisions/0007); leave "
+             "out kv8_key and kv4_key";
+  }
+  return "";
+}
+
 llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) {
   auto refuse = [&](const llvm::Twine &why) {
     return llvm::createStringError("the plan cannot be replayed: " + why);
@@ -133,6 +148,7 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
   if (edited.activations) {
     changed.activations = *edited.activations;
     changed.activationScales = edited.activationScales;
+    changed.cacheScales = edited.cacheScales;
     // Prices are those of the plan's activations, whatever the checkpoint states.
     if (request.quality && edited.activations == Activations::Dynamic) {
       auto dynamic = std::make_shared<QualityModel>(*request.quality);
@@ -142,6 +158,12 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
     if (options.activations && options.activations != edited.activations)
       return refuse("its activations are " + std::string(name(*edited.activations)) +
                     ", --activations says " + std::string(name(*options.activations)));
+    if (options.kvScales &&
+        (options.kvScales == Activations::Static) != !edited.cacheScales.empty())
+      return refuse("it holds " + std::string(edited.cacheScales.empty() ? "no" : "static") +
+                    " scales of caches, --kv-scales says " + std::string(name(*options.kvScales)));
+    if (std::string wrong = strayCacheScales(model, edited); !wrong.empty())
+      return refuse(wrong);
     if (std::string wrong = strayScales(model, edited); !wrong.empty())
       return refuse("'" + wrong +
                     "' has activation scales, which only the matrix of a linear "

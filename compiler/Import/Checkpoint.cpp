@@ -242,7 +242,7 @@ llvm::Error Checkpoint::readRowsOnGrid(const TensorInfo &tensor, int64_t, int64_
 }
 
 StaticScales Checkpoint::activationScales(const TensorInfo &) const { return {}; }
-CacheScales Checkpoint::cacheScales(int64_t) const { return {}; }
+StatedCacheScales Checkpoint::cacheScales(int64_t) const { return {}; }
 
 Expected<bool> Checkpoint::sameBytes(const TensorInfo &a, const TensorInfo &b) const {
   if (a.bytes != b.bytes)

@@ -6,6 +6,7 @@
 
 #include "compiler/Import/ContentHash.h"
 #include "compiler/Import/ModelConfig.h"
+#include "ir/Format/ActivationScales.h"
 #include "ir/Format/Grid.h"
 
 #include "llvm/ADT/ArrayRef.h"
@@ -69,8 +70,15 @@ std::string shapeString(llvm::ArrayRef<int64_t> shape); // "6144x1536", "scalar"
 struct StaticScales {
   std::optional<float> input, output; // of a linear layer's int8 activations
 };
-struct CacheScales {
-  std::optional<float> key, value;
+// Of the cache of one layer, and which codes they are for.
+enum class CacheCodes : uint8_t {
+  Int8,
+  MobileQat, // int8 in local layers, int4 in global ones
+  Other,     // FP8 and the like: nothing computes with them
+};
+struct StatedCacheScales {
+  CacheScales scales;
+  CacheCodes codes = CacheCodes::Int8;
 };
 
 class Checkpoint {
@@ -105,7 +113,7 @@ public:
                                      GridRows &out) const;
 
   virtual StaticScales activationScales(const TensorInfo &weight) const;
-  virtual CacheScales cacheScales(int64_t layer) const;
+  virtual StatedCacheScales cacheScales(int64_t layer) const; // of a decoder layer; 0: none
 
   // Whether two tensors hold the same values in the same form, by comparing bytes.
   virtual llvm::Expected<bool> sameContent(const TensorInfo &a, const TensorInfo &b) const;

@@ -78,7 +78,7 @@ public:
     const TensorInfo *plain = entryOf(weight).plain;
     return plain ? inner->activationScales(*plain) : StaticScales();
   }
-  CacheScales cacheScales(int64_t layer) const override { return inner->cacheScales(layer); }
+  StatedCacheScales cacheScales(int64_t layer) const override { return inner->cacheScales(layer); }
 
 private:
   const Entry &entryOf(const TensorInfo &tensor) const {

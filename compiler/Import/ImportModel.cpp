@@ -277,6 +277,26 @@ std::map<std::string, ActivationScales> statedActivationScales(const ImportedMod
   return stated;
 }
 
+std::map<int64_t, CacheScaleChoice> statedCacheScales(const ImportedModel &model) {
+  std::map<int64_t, CacheScaleChoice> stated;
+  if (!model.checkpoint)
+    return stated;
+  for (int64_t i = 0; i < model.config.layerCount(); ++i) {
+    const LayerConfig &layer = model.config.layers[i];
+    StatedCacheScales found = model.checkpoint->cacheScales(i);
+    if (!layer.ownsKv)
+      continue;
+    if (layer.derivesKeys())
+      found.scales.key = 0; // keys are formed from rounded values (docs/decisions/0007)
+    bool isInt4 = found.codes == CacheCodes::MobileQat && layer.type == LayerType::Full;
+    float eight = isInt4 ? 1.0f / 16 : 1, four = 16 * eight;
+    if (found.scales)
+      stated[i] = {{found.scales.key * eight, found.scales.value * eight},
+                   {found.scales.key * four, found.scales.value * four}};
+  }
+  return stated;
+}
+
 StringRef name(Container container) {
   switch (container) {
   case Container::None:

@@ -41,6 +41,9 @@ struct ImportedModel {
 // The static activations that the checkpoint was made for (docs/decisions/0011), by canonical name
 // of the weight; empty: it states none.
 std::map<std::string, ActivationScales> statedActivationScales(const ImportedModel &model);
+// And its static cache scales, by layer that owns a cache. A scale for codes of other width covers
+// the same range.
+std::map<int64_t, CacheScaleChoice> statedCacheScales(const ImportedModel &model);
 
 // Whether a regular file is one of weights, by its content.
 bool isCheckpointFile(llvm::StringRef path);

@@ -27,6 +27,9 @@ struct LayerConfig {
   bool ownsKv = true;       // false: reads the cache of kvDonor and has no k_proj, v_proj, k_norm
   int64_t kvDonor = 0;      // layer whose cache this one reads; itself when it owns one
   bool keyEqualsValue = false; // owner without v_proj: v is the raw k projection
+
+  // Of an owner: K = rope(V ⊙ key norm), so that V alone is cached (docs/decisions/0007).
+  bool derivesKeys() const { return keyEqualsValue && type == LayerType::Full; }
 };
 
 // Rotary embedding of one layer type. Pair i of headDim/2 rotates with theta^(-2i/headDim) for i <

@@ -42,16 +42,16 @@ double MagnitudeCounts::largest() const {
   return 0;
 }
 
-double MagnitudeCounts::error(double scale) const {
+double MagnitudeCounts::error(double scale, double mostCode) const {
   double sum = 0, all = 0;
   for (size_t bin = 0; bin < finiteBins(mantissaBits); ++bin) {
     if (!counts[bin])
       continue;
     double low = magnitude(bin, mantissaBits), high = magnitude(bin + 1, mantissaBits);
-    double middle = (low + high) / 2, beyond = middle - 127.5 * scale;
+    double middle = (low + high) / 2, beyond = middle - (mostCode + 0.5) * scale;
     double squared;
     if (beyond > 0)
-      squared = (middle - 127 * scale) * (middle - 127 * scale);
+      squared = (middle - mostCode * scale) * (middle - mostCode * scale);
     else if (high - low > scale)
       squared = scale * scale / 12; // any part of a step
     else
@@ -62,14 +62,14 @@ double MagnitudeCounts::error(double scale) const {
   return all > 0 ? sum / all : 0;
 }
 
-float MagnitudeCounts::bestScale() const {
+float MagnitudeCounts::bestScale(double mostCode) const {
   constexpr int steps = 64; // eight octaves
   double most = largest();
-  if (most <= 0 || !std::isnormal(float(most / 127)))
+  if (most <= 0 || !std::isnormal(float(most / mostCode)))
     return 0;
-  double best = most / 127, least = error(best);
+  double best = most / mostCode, least = error(best, mostCode);
   for (int i = 1; i <= steps; ++i) {
-    double scale = most / 127 * std::exp2(-i / 8.0), found = error(scale);
+    double scale = most / mostCode * std::exp2(-i / 8.0), found = error(scale, mostCode);
     if (found < least && std::isnormal(float(scale)))
       best = scale, least = found;
   }
@@ -168,6 +168,43 @@ measureActivationScales(const ImportedModel &model, llvm::ArrayRef<std::vector<i
     }
   }
   return scales;
+}
+
+llvm::Expected<std::map<int64_t, CacheScaleChoice>>
+measureCacheScales(const ImportedModel &model, llvm::ArrayRef<std::vector<int32_t>> windows,
+                   const ObserveOptions &options) {
+  struct Seen {
+    ModuleOutput::Kind kind;
+    float CacheScales::*scale;
+  };
+  std::map<int64_t, CacheScaleChoice> found;
+  for (int64_t i = 0; i < model.config.layerCount(); ++i) {
+    const LayerConfig &layer = model.config.layers[i];
+    if (options.progress)
+      options.progress(i, model.config.layerCount());
+    if (!layer.ownsKv)
+      continue;
+    for (Seen seen : {Seen{ModuleOutput::CachedKey, &CacheScales::key},
+                      Seen{ModuleOutput::CachedValue, &CacheScales::value}}) {
+      if (seen.kind == ModuleOutput::CachedKey && layer.derivesKeys())
+        continue;
+      LinearInput observed;
+      observed.output.kind = seen.kind;
+      observed.output.layer = i;
+      observed.width = layer.kvHeads * layer.headDim;
+      observed.tensors = {"the cache of layer " + std::to_string(i)};
+      MagnitudeCounts counts;
+      auto count = [&](llvm::ArrayRef<float> rows) {
+        for (float value : rows)
+          counts.add(value);
+      };
+      if (llvm::Error error = observeInput(model, observed, windows, options, count))
+        return std::move(error);
+      found[i].kv8.*seen.scale = counts.bestScale(127);
+      found[i].kv4.*seen.scale = counts.bestScale(7);
+    }
+  }
+  return found;
 }
 
 } // namespace gcompile

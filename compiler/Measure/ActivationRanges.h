@@ -19,10 +19,11 @@ public:
   uint64_t total() const;
   double largest() const; // 0: nothing but zeros
 
-  // Mean squared error of clamp(round(x / scale), −128, 127) · scale, as far as the bins tell.
-  double error(double scale) const;
+  // Mean squared error of clamp(round(x / scale), −mostCode − 1, mostCode) · scale, as far as the
+  // bins tell.
+  double error(double scale, double mostCode = 127) const;
   // The scale of least error among those that clip at largest / 2^(i/8). 0: nothing but zeros.
-  float bestScale() const;
+  float bestScale(double mostCode = 127) const;
 
 private:
   static constexpr int mantissaBits = 6;
@@ -34,5 +35,11 @@ private:
 llvm::Expected<std::map<std::string, ActivationScales>>
 measureActivationScales(const ImportedModel &model, llvm::ArrayRef<std::vector<int32_t>> windows,
                         const ObserveOptions &options = {});
+
+// For every cache, by the layer that owns it: of what is written to it, keys after norm and
+// rotation, values after norm. Derived keys have none.
+llvm::Expected<std::map<int64_t, CacheScaleChoice>>
+measureCacheScales(const ImportedModel &model, llvm::ArrayRef<std::vector<int32_t>> windows,
+                   const ObserveOptions &options = {});
 
 } // namespace gcompile

@@ -43,6 +43,7 @@ static Plan planOf(const ImportedModel &model, const ModelFormats &formats,
   plan.tables = model.config.hasPerLayerInput() ? TablePlacement::Memory : TablePlacement::None;
   plan.activationScales =
       formats.activationScales ? *formats.activationScales : statedActivationScales(model);
+  plan.cacheScales = formats.cacheScales ? *formats.cacheScales : statedCacheScales(model);
   for (const TensorSpec &spec : expectedTextTensors(model.config)) {
     bool table = spec.role == TensorRole::PerLayerTable;
     plan.tensorFormats[spec.name] =

@@ -19,6 +19,7 @@ struct ModelFormats {
   KvFormat localKv = KvFormat::F32, globalKv = KvFormat::F32;
   // Static activations; absent: those that the checkpoint was made for.
   std::optional<std::map<std::string, ActivationScales>> activationScales;
+  std::optional<std::map<int64_t, CacheScaleChoice>> cacheScales; // likewise
 
   // As a tensor takes it: row tables know fewer formats.
   WeightFormat of(const std::string &name, bool rowTable) const;

@@ -142,6 +142,8 @@ struct Plan {
   std::optional<Activations> activations; // absent in files of before there was a choice
   // Under Activations::Static, by the name of the weight that the linear layer multiplies.
   std::map<std::string, ActivationScales> activationScales;
+  // Static scales of caches, by the layer that owns one. Others have a scale a row.
+  std::map<int64_t, CacheScaleChoice> cacheScales;
   KvFormat localK = KvFormat::F16, localV = KvFormat::F16, globalK = KvFormat::F16,
            globalV = KvFormat::F16;
   TablePlacement tables = TablePlacement::None;

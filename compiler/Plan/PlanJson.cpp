@@ -40,6 +40,11 @@ static llvm::json::Object plainPlanJson(const Plan &plan) {
                             {"bytes", kv.bytes},
                             {"layers", kv.layers},
                             {"capacity", kv.capacity}});
+  Array cacheScales;
+  for (const auto &[layer, scales] : plan.cacheScales)
+    cacheScales.push_back(Object{{"layer", layer},
+                                 {"kv8", Array{scales.kv8.key, scales.kv8.value}},
+                                 {"kv4", Array{scales.kv4.key, scales.kv4.value}}});
   const Predictions &p = plan.predicted;
   // Zero means that the profile knows too little to predict.
   auto known = [](double value) { return value > 0 ? Value(value) : Value(nullptr); };
@@ -62,6 +67,7 @@ static llvm::json::Object plainPlanJson(const Plan &plan) {
                 {"score_chunk", plan.scoreChunk},
                 {"tensors", std::move(tensors)},
                 {"kv_cache", std::move(caches)},
+                {"cache_scales", std::move(cacheScales)},
                 {"predicted", Object{{"decode_tokens_per_second", known(p.decodeTokensPerSecond)},
                                      {"prefill_tokens_per_second", known(p.prefillTokensPerSecond)},
                                      {"first_token_seconds", known(p.firstTokenSeconds)},

@@ -164,6 +164,14 @@ std::string planText(const Plan &plan, PlanTextUse use) {
   writeHead(plan, use, message);
   for (const PlannedKv &kv : plan.kvCaches)
     writeKv(kv, *message.add_kv_caches());
+  for (const auto &[layer, scales] : plan.cacheScales) {
+    plan::CacheScales &written = *message.add_cache_scales();
+    written.set_layer(layer);
+    written.set_kv8_key(scales.kv8.key);
+    written.set_kv8_value(scales.kv8.value);
+    written.set_kv4_key(scales.kv4.key);
+    written.set_kv4_value(scales.kv4.value);
+  }
   for (const PlannedTensor &tensor : plan.tensors)
     writeTensor(plan, tensor, *message.add_tensors());
   for (const PlannedCoupling &coupling : plan.couplings) {
@@ -325,6 +333,18 @@ public:
     return llvm::Error::success();
   }
 
+  llvm::Error cacheScales(const plan::CacheScales &in, Plan &out) const {
+    std::string layer = std::to_string(in.layer());
+    for (float scale : {in.kv8_key(), in.kv8_value(), in.kv4_key(), in.kv4_value()})
+      if (!(scale == 0 || (std::isnormal(scale) && scale > 0)))
+        return fault("the cache of layer " + layer + " has a scale of " + std::to_string(scale) +
+                     ", expected a positive number or 0");
+    CacheScaleChoice scales{{in.kv8_key(), in.kv8_value()}, {in.kv4_key(), in.kv4_value()}};
+    if (!out.cacheScales.emplace(in.layer(), scales).second)
+      return fault("the cache of layer " + layer + " has scales twice");
+    return llvm::Error::success();
+  }
+
 private:
   llvm::StringRef origin;
   std::set<std::string> names;
@@ -476,6 +496,9 @@ llvm::Expected<Plan> parsePlan(llvm::StringRef text, llvm::StringRef origin) {
     return reader.fault("budget and table cache rows must not be negative or beyond 2^56 and 2^32");
   for (const plan::KvCache &kv : message.kv_caches())
     if (llvm::Error fault = reader.kvCache(kv, plan))
+      return fault;
+  for (const plan::CacheScales &scales : message.cache_scales())
+    if (llvm::Error fault = reader.cacheScales(scales, plan))
       return fault;
   for (const plan::Tensor &tensor : message.tensors())
     if (llvm::Error fault = reader.tensor(tensor, plan))

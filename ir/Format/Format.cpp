@@ -54,9 +54,9 @@ unsigned bits(KvFormat format) {
   return 0;
 }
 
-bool hasScales(KvFormat format) { return format == KvFormat::Kv8 || format == KvFormat::Kv4; }
-
 } // namespace
+
+bool hasScales(KvFormat format) { return format == KvFormat::Kv8 || format == KvFormat::Kv4; }
 
 std::span<const WeightFormatInfo> weightFormats() { return weightFormatTable; }
 

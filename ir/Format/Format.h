@@ -88,6 +88,7 @@ int64_t rowTableRowBytes(WeightFormat format, int64_t columns,
 // KV caches.
 std::optional<KvFormat> parseKvFormat(std::string_view name); // f32 f16 kv8 kv4
 std::string_view name(KvFormat format);
+bool hasScales(KvFormat format); // codes, and a scale for each row and head
 
 // Byte offsets inside one layer's cache blob (docs/decisions/0001). `capacity` is a multiple of 64.
 struct KvLayout {

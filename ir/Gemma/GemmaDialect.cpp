@@ -185,6 +185,15 @@ LogicalResult KvCacheOp::verify() {
   for (std::optional<StringRef> format : {derives ? std::nullopt : getKFormat(), getVFormat()})
     if (format && !parseKvFormat(*format))
       return emitOpError() << "has format '" << *format << "', which the registry does not know";
+  for (auto [scale, format] :
+       {std::pair(getKeyScale(), getKFormat()), std::pair(getValueScale(), getVFormat())}) {
+    if (scale && (!scale->isFiniteNonZero() || scale->isNegative()))
+      return emitOpError() << "has a scale of " << scale->convertToDouble()
+                           << ", expected a positive number";
+    if (scale && !(format && parseKvFormat(*format) && hasScales(*parseKvFormat(*format))))
+      return emitOpError() << "has a scale for format '" << format.value_or("")
+                           << "', which has no codes";
+  }
   if (getCapacity() && (*getCapacity() == 0 || *getCapacity() % 64))
     return emitOpError() << "has a capacity of " << *getCapacity() << ", expected a multiple of 64";
   if (getCapacity() && getWindow() && *getCapacity() < getWindow())

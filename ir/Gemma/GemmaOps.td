@@ -41,10 +41,12 @@ def Gemma_KvCacheOp : Gemma_Op<"kv_cache", [Symbol]> {
     alias and takes no memory (gemma-share-kv-caches resolves it). `k_format`, `v_format` and `capacity` (slots, a multiple of 64) are decisions.
     With `derived_keys` only V is stored (docs/decisions/0007): its `k_format` is `derived`, whoever attends forms K = rope(V ⊙ key norm), and as the slot then has to tell the
     position, there is no `window`.
+    With `key_scale` s (docs/decisions/0011), whatever is written to the cache has that scale: its codes are clamp(round_half_even(k / s)) to the range of `k_format`, which has codes; so has
+    `v_format` with `value_scale`. Derived keys have no scale of their own.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$layer, I64Attr:$heads, I64Attr:$head_dim, I64Attr:$window,
       OptionalAttr<FlatSymbolRefAttr>:$donor, OptionalAttr<StrAttr>:$k_format, OptionalAttr<StrAttr>:$v_format, OptionalAttr<I64Attr>:$capacity,
-      UnitAttr:$derived_keys);
+      UnitAttr:$derived_keys, OptionalAttr<F32Attr>:$key_scale, OptionalAttr<F32Attr>:$value_scale);
   let assemblyFormat = "$sym_name attr-dict";
   let hasVerifier = 1;
 }

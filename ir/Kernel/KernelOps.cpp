@@ -305,6 +305,13 @@ LogicalResult AppendKvOp::verify() {
   if (bool(getK()) == isDerived(getKFormat()))
     return emitOpError() << "has k_format '" << getKFormat() << "' and " << (getK() ? "" : "no ")
                          << "keys";
+  for (auto [scale, format] :
+       {std::pair(getKeyScale(), getKFormat()), std::pair(getValueScale(), getVFormat())}) {
+    if (scale && !(parseKvFormat(format) && hasScales(*parseKvFormat(format))))
+      return emitOpError() << "has a scale for format '" << format << "', which has no codes";
+    if (failed(verifyScale(*this, scale)))
+      return failure();
+  }
   int64_t m = shaped(getV()).getDimSize(0), columns = (int64_t)getHeads() * getHeadDim();
   if ((getK() && failed(verifyShape(*this, "k", getK(), {m, columns}))) ||
       failed(verifyShape(*this, "v", getV(), {m, columns})))

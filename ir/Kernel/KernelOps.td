@@ -126,15 +126,18 @@ def Kernel_RopeOp : Kernel_ComputeOp<"rope"> {
   let assemblyFormat = [{$x `,` $cosines `,` $sines `outs` `(` $outs `)` `rows` $rows attr-dict `:` type($x) `,` type($cosines) `,` type($sines) `,` type($outs) (`->` type($results)^)?}];
 }
 
-def Kernel_AppendKvOp : Op<Kernel_Dialect, "append_kv", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+def Kernel_AppendKvOp : Op<Kernel_Dialect, "append_kv", [AttrSizedOperandSegments, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "write K and V rows into a cache";
   let description = [{
     Row m goes to slot (position + m) mod `capacity`, in the layout and quantization of `k_format` and `v_format` (docs/decisions/0001). `k`, `v`: M×(heads·head_dim) f32. Of a cache
     whose `k_format` is `derived`, there is no `k`. Task: ir/Kernel/Tasks.h.
+    A format with codes of b bits has for each row and head scale = absmax / (2^(b−1) − 1), codes within ± that; or, with `key_scale` or `value_scale` (docs/decisions/0011), that scale[0] > 0,
+    and codes clamp(round_half_even(x / scale[0]), −2^(b−1), 2^(b−1) − 1).
   }];
-  let arguments = (ins Optional<Kernel_F32Buffer>:$k, Kernel_F32Buffer:$v, Kernel_Packed:$cache, Index:$rows, Index:$position,
+  let arguments = (ins Optional<Kernel_F32Buffer>:$k, Kernel_F32Buffer:$v, Kernel_Packed:$cache, Optional<Kernel_F32Vector>:$key_scale, Optional<Kernel_F32Vector>:$value_scale, Index:$rows, Index:$position,
       StrAttr:$k_format, StrAttr:$v_format, I64Attr:$heads, I64Attr:$head_dim, I64Attr:$capacity);
-  let assemblyFormat = "custom<Rows>($k, $v) `into` $cache `rows` $rows `position` $position attr-dict `:` custom<RowTypes>(type($k), type($v), type($cache))";
+  let assemblyFormat = [{custom<Rows>($k, $v) `into` $cache (`key_scale` $key_scale^ `:` type($key_scale))? (`value_scale` $value_scale^ `:` type($value_scale))? `rows` $rows `position` $position attr-dict
+    `:` custom<RowTypes>(type($k), type($v), type($cache))}];
   let hasVerifier = 1;
 }
 

@@ -347,10 +347,11 @@ LogicalResult ProgramConverter::convert(gemma::AppendKvOp op) {
   if (failed(cache))
     return failure();
   Value k = op.getK() ? mapped(op.getK()) : Value();
-  kernel::AppendKvOp::create(builder, op.getLoc(), k, mapped(op.getV()),
-                             cacheMemory(op.getLoc(), *cache), rows, position, *cache->getKFormat(),
-                             *cache->getVFormat(), cache->getHeads(), cache->getHeadDim(),
-                             *cache->getCapacity());
+  kernel::AppendKvOp::create(
+      builder, op.getLoc(), k, mapped(op.getV()), cacheMemory(op.getLoc(), *cache),
+      scaleWeight(op.getLoc(), cache->getKeyScaleAttr()),
+      scaleWeight(op.getLoc(), cache->getValueScaleAttr()), rows, position, *cache->getKFormat(),
+      *cache->getVFormat(), cache->getHeads(), cache->getHeadDim(), *cache->getCapacity());
   return success();
 }
 

@@ -54,6 +54,17 @@ LogicalResult writeDecisions(gemma::KvCacheOp cache, const PlanDecisions &decisi
   cache.setKFormat(cache.getDerivedKeys() ? derivedKeys
                                           : name(local ? decisions.localK : decisions.globalK));
   cache.setVFormat(name(local ? decisions.localV : decisions.globalV));
+  // An alias takes none: its donor's are what is written with.
+  CacheScales scales;
+  if (!cache.getDonor())
+    scales = decisions.cacheScales.lookup(cache.getLayer())
+                 .of(local ? decisions.localK : decisions.globalK,
+                     local ? decisions.localV : decisions.globalV);
+  Builder builder(cache.getContext());
+  if (scales.key != 0)
+    cache.setKeyScaleAttr(builder.getF32FloatAttr(scales.key));
+  if (scales.value != 0)
+    cache.setValueScaleAttr(builder.getF32FloatAttr(scales.value));
   cache.setCapacity(cacheCapacity(cache.getWindow(), decisions.context, decisions.chunk));
   // A ring never needs fewer slots than its window, whatever the context.
   if (cache.getWindow() && *cache.getCapacity() < cache.getWindow())

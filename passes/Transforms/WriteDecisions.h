@@ -6,6 +6,7 @@
 #include "ir/Format/Format.h"
 #include "ir/Gemma/Gemma.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
 
 namespace gcompile {
@@ -13,6 +14,7 @@ namespace gcompile {
 struct PlanDecisions {
   llvm::StringMap<WeightFormat> tensorFormats;        // by canonical checkpoint name
   llvm::StringMap<ActivationScales> activationScales; // by the name of the weight; absent: dynamic
+  llvm::DenseMap<int64_t, CacheScaleChoice> cacheScales; // by layer; absent: as each row needs
   KvFormat localK = KvFormat::F16, localV = KvFormat::F16, globalK = KvFormat::F16,
            globalV = KvFormat::F16;
   bool tableOnStorage = false;

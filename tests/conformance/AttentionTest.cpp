@@ -44,13 +44,25 @@ void appendWithKernel(const std::string &variant, KvCache &cache, const Floats &
   KernelRun run;
   run.variant = variant;
   run.arguments = (hasKeys ? "%k: " + type + ", " : "") + "%v: " + type + ", %c: " + bytes;
-  run.operation = std::string("kernel.append_kv ") + (hasKeys ? "%k, " : "") +
-                  "%v into %c rows %rows position %position {" + cacheAttributes(cache) +
+  // Kernels take scales from memory.
+  Floats keyScale = {cache.keyScale}, valueScale = {cache.valueScale};
+  std::string scales;
+  for (auto [scale, argument, word] :
+       {std::tuple(&keyScale, "%ks", "key_scale"), std::tuple(&valueScale, "%vs", "value_scale")})
+    if (scale->front() != 0) {
+      run.arguments += std::string(", ") + argument + ": memref<1xf32>";
+      scales += std::string(word) + " " + argument + " : memref<1xf32> ";
+    }
+  run.operation = std::string("kernel.append_kv ") + (hasKeys ? "%k, " : "") + "%v into %c " +
+                  scales + "rows %rows position %position {" + cacheAttributes(cache) +
                   ", heads = " + std::to_string(cache.heads) +
                   " : i64} : " + (hasKeys ? type + ", " : "") + type + ", " + bytes;
   if (hasKeys)
     run.buffers.push_back(input(k));
   run.buffers.insert(run.buffers.end(), {input(v), output(cache.bytes)});
+  for (const Floats *scale : {&keyScale, &valueScale})
+    if (scale->front() != 0)
+      run.buffers.push_back(input(*scale));
   run.rows = rows;
   run.position = position;
   run.tasks = appendTasks(cache, rows);
@@ -195,6 +207,33 @@ TEST(AppendKv, writesValuesAloneWhereKeysAreDerived) {
         KvCache got = empty;
         appendWithKernel(variant, got, {}, v, rows, rows, 17);
         EXPECT_EQ(got.bytes, wanted.bytes) << variant << " " << format << " D " << headDim;
+      }
+    }
+}
+
+TEST(AppendKv, takesStaticScales) {
+  const int64_t rows = 5, headDim = 40;
+  for (const char *kFormat : {"derived", "f16", "kv8", "kv4"})
+    for (const char *vFormat : {"kv8", "kv4"}) {
+      KvCache wanted(kFormat, vFormat, 2, headDim, 64);
+      // Small enough that values of either sign are cut off, at −128 and 127, or −8 and 7.
+      wanted.keyScale = kFormat[0] == 'k' ? 3.0f / (kFormat[2] == '8' ? 127 : 7) : 0;
+      wanted.valueScale = 0.25f / (vFormat[2] == '8' ? 127 : 7);
+      KvCache empty = wanted;
+      bool hasKeys = std::string(kFormat) != "derived";
+      Floats k = randomFloats(rows * 2 * headDim, 5, 4.0f), v = randomFloats(k.size(), 6, 0.3f);
+      k[0] = v[0] = -100; // the lowest code
+      k[1] = v[1] = 100;
+      std::fill(v.begin() + headDim, v.begin() + 2 * headDim, 0.0f); // zeros keep the scale
+      if (!hasKeys)
+        k.clear();
+      wanted.append(k, v, rows, 62); // across the end of the ring
+      double lowest = vFormat[2] == '8' ? -128 : -8;
+      EXPECT_NEAR(wanted.value(0, 62, 0), lowest * wanted.valueScale, 1e-6);
+      for (const std::string &variant : runnableVariants()) {
+        KvCache got = empty;
+        appendWithKernel(variant, got, k, v, rows, rows, 62);
+        EXPECT_EQ(got.bytes, wanted.bytes) << variant << " K " << kFormat << " V " << vFormat;
       }
     }
 }

@@ -251,6 +251,27 @@ KernelCase appendKvCase(const std::string &k, const std::string &v) {
                  {{"%rows", rows}, {"%position", 126}}, tasks);
 }
 
+// With static scales.
+KernelCase appendStaticCase(const std::string &format) {
+  constexpr int64_t rows = 3;
+  Ring ring(format, format);
+  std::string rowType = memref({rows, Ring::heads * Ring::headDim}, "f32");
+  CaseBuilder c("append_kv", format + "_static");
+  std::string types =
+      c.input("%k", rowType, randomFloats(rows * 80, 41, 4)) + ", " +
+      c.input("%v", rowType, randomFloats(rows * 80, 42, 0.3f)) + ", " +
+      c.output("%c", memref({(int64_t)ring.cache.bytes.size()}, "i8"), ring.cache.bytes);
+  std::string scale = memref({1}, "f32");
+  float most = format == "kv4" ? 7 : 127;
+  c.input("%s", scale, std::vector<float>{3 / most});
+  c.input("%t", scale, std::vector<float>{0.25f / most});
+  int64_t tasks = format == "kv4" ? Ring::heads : rows * Ring::heads;
+  return c.build("%k, %v into %c key_scale %s : " + scale + " value_scale %t : " + scale +
+                     " rows %rows position %position {" + ring.attributes() +
+                     ", heads = 2 : i64} : " + types,
+                 {{"%rows", rows}, {"%position", 126}}, tasks);
+}
+
 KernelCase attendCase(const std::string &k, const std::string &v, int64_t heads, int64_t window) {
   constexpr int64_t rows = 2;
   Ring ring(k, v);
@@ -360,6 +381,8 @@ std::vector<KernelCase> kernelCases() {
     cases.push_back(appendKvCase(k, v));
     cases.push_back(attendCase(k, v, 4, 0));
   }
+  for (const char *format : {"kv8", "kv4"})
+    cases.push_back(appendStaticCase(format));
   cases.push_back(attendCase("kv8", "kv8", 2, 33));
   for (const char *v : {"f32", "f16", "kv8", "kv4"}) {
     cases.push_back(appendValuesCase(v));

@@ -41,6 +41,14 @@ gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 15, window = 0}
 gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 0, k_format = "kv5"}
 
 // -----
+// expected-error @+1 {{has a scale for format 'f16', which has no codes}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 0, k_format = "f16", v_format = "kv8", key_scale = 1.0 : f32}
+
+// -----
+// expected-error @+1 {{has a scale of -1}}
+gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 0, k_format = "kv8", v_format = "kv8", value_scale = -1.0 : f32}
+
+// -----
 // expected-error @+1 {{has a capacity of 100, expected a multiple of 64}}
 gemma.kv_cache @kv {layer = 0, heads = 1, head_dim = 16, window = 0, capacity = 100}
 

@@ -79,6 +79,13 @@ func.func @ring_of_odd_capacity(%k: memref<4x16xf32>, %cache: memref<12800xi8>, 
 }
 
 // -----
+func.func @scale_without_codes(%k: memref<4x16xf32>, %s: memref<1xf32>, %cache: memref<8192xi8>, %rows: index, %position: index) {
+  // expected-error @+1 {{has a scale for format 'f32', which has no codes}}
+  kernel.append_kv %k, %k into %cache value_scale %s : memref<1xf32> rows %rows position %position {k_format = "f32", v_format = "f32", heads = 1, head_dim = 16, capacity = 64} : memref<4x16xf32>, memref<4x16xf32>, memref<8192xi8>
+  return
+}
+
+// -----
 func.func @cache_of_wrong_bytes(%k: memref<4x16xf32>, %cache: memref<8192xi8>, %rows: index, %position: index) {
   // expected-error @+1 {{cache has type 'memref<8192xi8>', expected shape 16384}}
   kernel.append_kv %k, %k into %cache rows %rows position %position {k_format = "f32", v_format = "f32", heads = 1, head_dim = 16, capacity = 128} : memref<4x16xf32>, memref<4x16xf32>, memref<8192xi8>

@@ -157,9 +157,15 @@ void encode(uint8_t *data, Place place, const std::string &format, bool isKey, f
 }
 
 // Values of one head's row, as what is stored: themselves, or codes; returns the scale.
-float quantize(const std::string &format, Floats &row) {
+float quantize(const std::string &format, Floats &row, float fixedScale) {
   if (!hasScales(format))
     return 1;
+  if (fixedScale != 0) {
+    float least = format == "kv8" ? -128.0f : -8.0f;
+    for (float &x : row)
+      x = std::clamp(std::nearbyint(x / fixedScale), least, -least - 1);
+    return fixedScale;
+  }
   float most = 0;
   for (float x : row)
     most = std::max(most, std::abs(x));
@@ -185,7 +191,7 @@ void KvCache::append(const Floats &k, const Floats &v, int64_t rows, int64_t pos
       int64_t first = (row * heads + head) * headDim;
       Floats value(v.begin() + first, v.begin() + first + headDim);
       value.resize(parts.dimsV);
-      float vScale = quantize(vFormat, value);
+      float vScale = quantize(vFormat, value, valueScale);
       for (int64_t d = 0; d < parts.dimsV; ++d)
         encode(bytes.data() + parts.dataV + head * parts.headBytesV,
                placeOfValue(vFormat, parts.dimsV, slot, d), vFormat, false, value[d]);
@@ -195,7 +201,7 @@ void KvCache::append(const Floats &k, const Floats &v, int64_t rows, int64_t pos
         continue;
       Floats key(k.begin() + first, k.begin() + first + headDim);
       key.resize(parts.dimsK);
-      float kScale = quantize(kFormat, key);
+      float kScale = quantize(kFormat, key, keyScale);
       for (int64_t d = 0; d < parts.dimsK; ++d)
         encode(bytes.data() + parts.dataK + head * parts.headBytesK,
                placeOfKey(kFormat, parts.dimsK, slot, d), kFormat, true, key[d]);

@@ -36,6 +36,7 @@ struct KvCache {
   // first pairs turn by float(p) · frequency rounded to float, and pairs without a frequency do not
   // turn.
   Floats keyNorm, frequencies;
+  float keyScale = 0, valueScale = 0; // static scales of formats with codes; 0: a scale a row
 
   KvCache(std::string k, std::string v, int64_t heads, int64_t headDim, int64_t capacity);
 

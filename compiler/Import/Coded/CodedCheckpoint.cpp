@@ -49,17 +49,18 @@ void CodedCheckpoint::setActivationScales(StringRef weight, StaticScales scales)
   activations[weight.str()] = scales;
 }
 
-void CodedCheckpoint::setCacheScales(StringRef attention, CacheScales scales) {
+void CodedCheckpoint::setCacheScales(StringRef attention, CacheScales scales, CacheCodes codes) {
   // "….layers.7.self_attn"
   auto [before, after] = attention.rsplit("layers.");
   int64_t layer;
   if (after.split('.').first.getAsInteger(10, layer))
     return;
-  CacheScales &known = caches[layer];
-  if (scales.key)
-    known.key = scales.key;
-  if (scales.value)
-    known.value = scales.value;
+  StatedCacheScales &known = caches[layer];
+  known.codes = codes;
+  if (scales.key != 0)
+    known.scales.key = scales.key;
+  if (scales.value != 0)
+    known.scales.value = scales.value;
 }
 
 // Rows of the matrix that a row of the tensor is made of: 1 for rank 2.
@@ -183,9 +184,9 @@ StaticScales CodedCheckpoint::activationScales(const TensorInfo &weight) const {
   return found == activations.end() ? StaticScales() : found->second;
 }
 
-CacheScales CodedCheckpoint::cacheScales(int64_t layer) const {
+StatedCacheScales CodedCheckpoint::cacheScales(int64_t layer) const {
   auto found = caches.find(layer);
-  return found == caches.end() ? CacheScales() : found->second;
+  return found == caches.end() ? StatedCacheScales() : found->second;
 }
 
 } // namespace gcompile

@@ -21,7 +21,7 @@ public:
   llvm::Error addCoded(std::string name, llvm::ArrayRef<int64_t> shape, CodedTensor tensor);
   llvm::Error addPlain(const TensorInfo &tensor, std::string name);
   void setActivationScales(llvm::StringRef weight, StaticScales scales);
-  void setCacheScales(llvm::StringRef attention, CacheScales scales);
+  void setCacheScales(llvm::StringRef attention, CacheScales scales, CacheCodes codes);
   void addNote(std::string note) { noteList.push_back(std::move(note)); }
 
   // Bytes of the decoded floats.
@@ -39,7 +39,7 @@ public:
   void listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const override;
   llvm::Expected<bool> sameContent(const TensorInfo &a, const TensorInfo &b) const override;
   StaticScales activationScales(const TensorInfo &weight) const override;
-  CacheScales cacheScales(int64_t layer) const override;
+  StatedCacheScales cacheScales(int64_t layer) const override;
 
 private:
   struct Entry {
@@ -56,7 +56,7 @@ private:
   std::unique_ptr<Checkpoint> raw;
   std::deque<Entry> entries;                                    // parallel to tensorList
   std::map<std::string, StaticScales, std::less<>> activations; // by name of the weight
-  std::map<int64_t, CacheScales> caches;
+  std::map<int64_t, StatedCacheScales> caches;
 };
 
 } // namespace gcompile

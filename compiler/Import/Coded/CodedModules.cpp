@@ -130,7 +130,7 @@ Error CodedBuilder::takeScales(const CodedModule &module, StringRef input, Strin
   return Error::success();
 }
 
-Error CodedBuilder::takeCacheScales() {
+Error CodedBuilder::takeCacheScales(CacheCodes codes) {
   for (const CodedModule &module : moduleList) {
     if (isTowerTensor(module.name + "."))
       continue;
@@ -140,11 +140,14 @@ Error CodedBuilder::takeCacheScales() {
       Expected<std::optional<float>> value = scalar(module.part(suffix));
       if (!value)
         return value.takeError();
-      if (!*value || **value == 0)
+      if (!*value || **value == 0 || codes == CacheCodes::Other)
         continue;
+      if (**value < 0)
+        return moduleError(module, std::string(suffix) + " is " + std::to_string(**value) +
+                                       ", expected at least 0");
       CacheScales scales;
       (isKey ? scales.key : scales.value) = **value;
-      checkpoint->setCacheScales(module.name, scales);
+      checkpoint->setCacheScales(module.name, scales, codes);
     }
   }
   return Error::success();

@@ -44,7 +44,7 @@ public:
   };
   llvm::Error takeScales(const CodedModule &module, llvm::StringRef input, llvm::StringRef output,
                          Int8Codes int8);
-  llvm::Error takeCacheScales();
+  llvm::Error takeCacheScales(CacheCodes codes);
 
   // Everything not hidden is passed through.
   llvm::Expected<std::unique_ptr<Checkpoint>> finish();

@@ -134,7 +134,8 @@ public:
     for (const CodedModule &module : builder.modules())
       if (Error error = describe(module))
         return error;
-    return builder.takeCacheScales();
+    bool isInt8 = areStaticInt8(config.getObject("kv_cache_scheme"));
+    return builder.takeCacheScales(isInt8 ? CacheCodes::Int8 : CacheCodes::Other);
   }
 
 private:

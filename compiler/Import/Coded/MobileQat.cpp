@@ -122,7 +122,7 @@ Error describeMobileQat(CodedBuilder &builder, const QuantConfig &config) {
             builder.takeScales(module, "input_activation_scale", "output_activation_scale", {}))
       return error;
   }
-  return builder.takeCacheScales();
+  return builder.takeCacheScales(CacheCodes::MobileQat);
 }
 
 } // namespace gcompile

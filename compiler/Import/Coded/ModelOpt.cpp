@@ -86,7 +86,7 @@ Error describeModelOpt(CodedBuilder &builder, const QuantConfig &config) {
                          : describeFp8(builder, module, *weight, *scales, 0))
       return error;
   }
-  return builder.takeCacheScales();
+  return builder.takeCacheScales(CacheCodes::Other);
 }
 
 // quant_method "fp8": scales of blocks, to multiply with in spite of their name.

@@ -3,7 +3,8 @@
 // Tasks never touch the same byte: a task is one (row, head), except for a 4-bit K, where tokens t
 // and t + 16 share bytes and a task is all rows of one head (ir/Kernel/Tasks.h). Quantization:
 // scale = absmax / maxCode, code = round_half_even(x / scale), clamped (a scale that is subnormal
-// has few bits); a row of zeros has scale 0 and codes 0. Padding dims get code or value 0.
+// has few bits); a row of zeros has scale 0 and codes 0. Padding dims get code or value 0. A static
+// scale is stored beside each row like any other, so that readers need not know.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "passes/Conversion/KernelToLoops/Emitters.h"
 #include "passes/Conversion/KernelToLoops/KvAccess.h"
@@ -79,32 +80,45 @@ private:
     });
   }
 
-  // Stores the row's scale and returns what values are divided by.
-  Value appendScale(Value rows, const Place &place, Value scales, double maxCode) {
+  // Codes of one row: what values are divided by, and the codes between which they lie.
+  struct Codes {
+    Value divisor;
+    double least, most;
+    int64_t offset; // of codes as they are stored
+  };
+
+  // Stores the row's scale.
+  Codes appendScale(Value rows, Value fixedScale, const Place &place, Value scales, double most,
+                    int64_t offset) {
+    if (fixedScale) {
+      Value scale = m.loadScalar(fixedScale, m.index(0));
+      m.storeScalar(scale, cache.f32View, m.addi(scales, place.slot));
+      return {m.splat(scale), -most - 1, most, offset};
+    }
     Value maxima =
         m.forEachChunk(cache.headDim, m.f(0), [&](Value column, int64_t count, Value maxima) {
           return m.max(m.abs(loadChunk(rows, place, column, count)), maxima);
         });
     Type f32 = m.b.getF32Type();
-    Value scale = m.div(m.maxOfLanes(maxima), m.constant(f32, maxCode));
+    Value scale = m.div(m.maxOfLanes(maxima), m.constant(f32, most));
     m.storeScalar(scale, cache.f32View, m.addi(scales, place.slot));
     Value zero = m.constant(f32, 0);
     Value isZero = arith::CmpFOp::create(m.b, arith::CmpFPredicate::OEQ, scale, zero);
-    return m.splat(m.select(isZero, m.constant(f32, INFINITY), scale));
+    return {m.splat(m.select(isZero, m.constant(f32, INFINITY), scale)), -most, most, offset};
   }
 
   // Sixteen codes, offset, as i8 lanes.
-  Value codes(Value values, Value divisor, double maxCode, int64_t offset) {
-    Value quotient = m.min(m.max(m.div(values, divisor), m.f(-maxCode)), m.f(maxCode));
+  Value codes(Value values, const Codes &as) {
+    Value quotient = m.min(m.max(m.div(values, as.divisor), m.f(as.least)), m.f(as.most));
     Value code =
-        arith::AddIOp::create(m.b, m.roundToInteger(quotient), m.integer(m.i32s(), offset));
+        arith::AddIOp::create(m.b, m.roundToInteger(quotient), m.integer(m.i32s(), as.offset));
     return arith::TruncIOp::create(m.b, VectorType::get(lanes, m.b.getI8Type()), code);
   }
 
   void appendCodesK(const Place &place) {
     bool isNibbles = cache.kFormat == KvFormat::Kv4;
-    double maxCode = isNibbles ? 7 : 127;
-    Value divisor = appendScale(op.getK(), place, cache.kScales(place.head), maxCode);
+    Codes as = appendScale(op.getK(), op.getKeyScale(), place, cache.kScales(place.head),
+                           isNibbles ? 7 : 127, isNibbles ? 8 : 128);
     Value block = m.divi(place.slot, cache.kBlockTokens());
     Value base = m.addi(cache.kBlock(place.head, block), m.remi(place.slot, 16));
     Type i32 = m.b.getI32Type();
@@ -115,8 +129,7 @@ private:
       keep = arith::ShRUIOp::create(m.b, m.integer(i32, int32_t(0xf0f0f0f0)), shift);
     }
     m.forEachChunk(cache.headDim, [&](Value column, int64_t count) {
-      Value bytes =
-          codes(loadChunk(op.getK(), place, column, count), divisor, maxCode, isNibbles ? 8 : 128);
+      Value bytes = codes(loadChunk(op.getK(), place, column, count), as);
       Value words = m.bitcast(bytes, m.i32s(4));
       Value first = m.addi(base, m.muli(column, 4));
       for (int64_t i = 0; i < 4; ++i) {
@@ -133,8 +146,8 @@ private:
 
   void appendCodesV(const Place &place) {
     bool isNibbles = cache.vFormat == KvFormat::Kv4;
-    double maxCode = isNibbles ? 7 : 127;
-    Value divisor = appendScale(op.getV(), place, cache.vScales(place.head), maxCode);
+    Codes as = appendScale(op.getV(), op.getValueScale(), place, cache.vScales(place.head),
+                           isNibbles ? 7 : 127, isNibbles ? 8 : 0);
     Value base = cache.vBlock(place.head, m.divi(place.slot, 64));
     Value token = m.remi(place.slot, 64);
     // In bytes: quads of tokens are 64 apart, tokens of a quad adjacent, dims 4 apart.
@@ -145,19 +158,17 @@ private:
     };
     if (!isNibbles) {
       m.forEachChunk(cache.headDim, [&](Value column, int64_t count) {
-        Value bytes = codes(loadChunk(op.getV(), place, column, count), divisor, maxCode, 0);
+        Value bytes = codes(loadChunk(op.getV(), place, column, count), as);
         storeBytes(bytes, m.addi(base, m.muli(column, 64)));
       });
       return;
     }
     // Dims d and d + 16 share bytes: 32 at a time; the upper half may be cut or missing.
     auto appendPair = [&](Value column, int64_t count) {
-      Value low =
-          codes(loadChunk(op.getV(), place, column, std::min(count, lanes)), divisor, maxCode, 8);
+      Value low = codes(loadChunk(op.getV(), place, column, std::min(count, lanes)), as);
       Value high = m.integer(low.getType(), 8);
       if (count > lanes)
-        high = codes(loadChunk(op.getV(), place, m.addi(column, lanes), count - lanes), divisor,
-                     maxCode, 8);
+        high = codes(loadChunk(op.getV(), place, m.addi(column, lanes), count - lanes), as);
       Value bytes = arith::OrIOp::create(m.b, low, m.shiftLeft(high, 4));
       storeBytes(bytes, m.addi(base, m.muli(column, 32)));
     };

@@ -44,9 +44,6 @@ private:
   KvLayout layout;
 };
 
-// Formats with codes and scales.
-inline bool isQuantized(KvFormat format) {
-  return format == KvFormat::Kv8 || format == KvFormat::Kv4;
-}
+inline bool isQuantized(KvFormat format) { return hasScales(format); }
 
 } // namespace gcompile::kernel
