@@ -2,7 +2,7 @@
 """Writes tests/data/coded: small quantized checkpoints made by the formats' own tools, and what those tools decode them to.
 
 Packages (PyPI): torch, numpy, safetensors, transformers==5.23.0, compressed-tensors==0.20.0, mlx[cpu]==0.32.4, bitsandbytes==0.50.2,
-gptqmodel==7.7.0, autoawq==0.2.9, auto-round==0.16.1, nvidia-modelopt==0.47.0.
+gptqmodel==7.7.0, autoawq==0.2.9, nvidia-modelopt==0.47.0.
 Usage: make_coded.py [mobile] [ct] [mlx] [bnb] [gptq] [awq] [modelopt]   (default: all)
 
 A folder holds config.json, model.safetensors and expected.safetensors (F32 under the logical names). mobile_E.crc has one line "CRC NAME" per
@@ -188,7 +188,7 @@ def affine(matrix, bits, group, symmetric):
 
 
 def gptq():
-    """GPTQModel's packer in both versions of the format (a folder each), decoded by its own module; AutoRound's packer of "auto_round:auto_gptq" goes into gptq."""
+    """GPTQModel's packer in both versions of the format (a folder each), decoded by its own module;"""
     import torch
     from safetensors.torch import save_file as save_torch
     from gptqmodel.nn_modules.qlinear.torch import TorchLinear
