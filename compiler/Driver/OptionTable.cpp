@@ -253,12 +253,12 @@ private:
       if (tensor.role != "norm" && tensor.role != "per_layer_table")
         unit += decodeSeconds(machine, tensor, WeightFormat::W4,
                               residentBytes(model, tensor, WeightFormat::W4));
-    constexpr double balanced = 0.1;
+    constexpr double balanced = 0.1, leastForStorage = 0.01;
     double nats = options.objective == Objective::Quality    ? 1e-4
                   : options.objective == Objective::Balanced ? balanced
                                                              : 1.0;
     priced.table.lossPerSecond = unit > 0 ? nats / unit : 0;
-    priced.placementLossPerSecond = unit > 0 ? std::max(nats, balanced) / unit : 0;
+    priced.placementLossPerSecond = unit > 0 ? std::max(nats, leastForStorage) / unit : 0;
     // A gigabyte of artifact has to buy a thousandth of a nat.
     priced.table.lossPerStoredByte = 1e-12;
   }

@@ -20,8 +20,8 @@ struct ProgramChoice {
 struct PricedModel {
   OptionTable table;   // for gemma-plan
   MemoryAccount fixed; // what does not depend on choices, by category
-  // Nats that a second of a token is worth when experts in memory are weighed against experts on
-  // storage: never less than under a balanced objective (docs/decisions/0012).
+  // Nats that a second of waiting for experts on storage is worth, when placements and numbers of
+  // slots are compared: never less than a tenth of the balanced objective's (docs/decisions/0012).
   double placementLossPerSecond = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "compiler/Driver/EncoderPhases.h"
 #include "compiler/Driver/PlanWriter.h"
 #include "compiler/Driver/PredictEngines.h"
+#include "compiler/Driver/PredictSpeed.h"
 #include "compiler/Plan/PlanReport.h"
 #include "passes/Cost/ExpertShape.h"
 #include "passes/Planning/Solvers.h"
@@ -205,9 +206,11 @@ public:
     Attempt attempt{choice, writePlan(request, choice, priced.fixed, problem, *result.solution)};
     if (addEncoderPhases(*request.model, attempt.plan) > budget)
       return std::nullopt;
+    // What formats cost in time is the objective's; only waiting for storage is weighed here.
     attempt.score =
-        result.cost.objective + (priced.placementLossPerSecond - problem.lossPerSecond) *
-                                    (result.cost.seconds + problem.fixedSeconds);
+        result.cost.objective +
+        (priced.placementLossPerSecond - problem.lossPerSecond) *
+            expertReadSecondsOf(attempt.plan, *request.model, pricingMachine(*request.profile));
     attempt.plan.optimality = {.objective = result.cost.objective,
                                .bound = result.bound,
                                .lossPerSecond = problem.lossPerSecond,

@@ -50,6 +50,10 @@ static double expertBytesOf(const Plan &plan, const ModelShape &model, int64_t t
   return bytes;
 }
 
+double expertReadSecondsOf(const Plan &plan, const ModelShape &model, const MachineModel &machine) {
+  return expertSeconds(machine, expertBytesOf(plan, model, 1));
+}
+
 // `formats` has to live as long as the work.
 static DecodeWork decodeWork(const Plan &plan, const ModelShape &model,
                              const std::vector<WeightFormat> &formats, int64_t positions,

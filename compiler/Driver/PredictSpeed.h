@@ -24,6 +24,9 @@ std::vector<PassBlock> prefillBlocksOf(const Plan &plan, const ModelShape &model
                                        const MachineModel &machine, int64_t promptTokens,
                                        double coldShare = -1);
 
+// What a decoded token waits for experts on storage; 0 where they lie in memory.
+double expertReadSecondsOf(const Plan &plan, const ModelShape &model, const MachineModel &machine);
+
 // What predictions are made for: the depth of a token, and the length of a prompt.
 int64_t predictedPositions(const Plan &plan);
 int64_t predictedPrompt(const Plan &plan);

@@ -76,13 +76,16 @@ for weights in ("w4", "w8"):
 mixed = gc.compiled(rounded, "--target", "host", "--weight-format", "*=f32,*gate_up_proj=w4g32,*experts.down_proj=w8", "--kv-format", "f32", "--context", 512)
 report.at_most("experts in w4g32 and w8, the rest in f32: mean difference of logits from f32", mean_difference(mixed), 0.6)
 
-# Experts on storage (docs/decisions/0012): not a bit differs from experts in memory, whatever the cache holds, on however many threads, and in chunks of any size.
+# Experts on storage (docs/decisions/0012): not a bit differs from experts in memory, whatever the cache holds and on however many threads. Chunks are the same on both
+# sides: rings are as long as chunks ask, and attention sums in the order of their blocks.
 folder = gc.scratch("experts")
 
 
-def on_storage(name, plan_text, artifact, slots, chunk=None):
-    """Compiles a plan with other slots (and chunks): (artifact, messages)."""
-    text = re.sub(r"expert_slots: \d+", f"expert_slots: {slots}", plan_text)
+def replayed(name, plan_text, artifact, slots=None, chunk=None):
+    """Compiles a plan with other slots and chunks."""
+    text = plan_text
+    if slots is not None:
+        text = re.sub(r"expert_slots: \d+", f"expert_slots: {slots}", text)
     if chunk:
         text = re.sub(r"(prefill|score)_chunk: \d+", rf"\1_chunk: {chunk}", text)
     path = os.path.join(folder, f"{name}.textproto")
@@ -94,23 +97,31 @@ def on_storage(name, plan_text, artifact, slots, chunk=None):
 for weights in ("f32", "w4g32"):
     flags = ["--model", f"{gc.DATA}/{rounded}", "--target", "host", "--weight-format", weights, "--kv-format", "f32", "--context", 512]
     plan = gc.must([gc.GCOMPILE, "plan", *map(str, flags), "--experts", "storage", "--emit", "plan"]).stdout
-    in_memory = gc.compiled_as(weights, "f32", rounded, context=512)
-    wanted, spoken = gc.logits(in_memory, forced[:150]), gc.generate(in_memory, forced[:60], 24)
     experts = json.loads(gc.must([gc.GCOMPILE, "plan", *map(str, flags), "--experts", "storage", "--json"]).stdout)["experts"]
     every = 8 * len({m for m in re.findall(r'name: "layers\.(\d+)\.experts', plan)})
     report.check(f"{weights}: a plan of experts on storage", experts["placement"] == "storage" and 8 <= experts["slots"] <= every, experts)
-    for slots, chunk in ((8, None), (11, None), (every, None), (2, 1), (4, 2)):
+    memory_plan = gc.must([gc.GCOMPILE, "plan", *map(str, flags), "--experts", "memory", "--emit", "plan"]).stdout
+    in_memory = {None: gc.compiled_as(weights, "f32", rounded, context=512)}
+    cases = [(11, None)] if weights == "f32" else [(8, None), (11, None), (every, None), (2, 1), (4, 2)]  # slots, chunk
+    for chunk in {chunk for _, chunk in cases} - {None}:
+        in_memory[chunk] = os.path.join(folder, f"{weights}-memory-{chunk}.gpk")
+        report.equal(f"{weights}: in memory, chunks of {chunk}", replayed("memory", memory_plan, in_memory[chunk], chunk=chunk).code, 0)
+    wanted = {chunk: gc.logits(path, forced[:150]) for chunk, path in in_memory.items()}
+    spoken = gc.generate(in_memory[None], forced[:60], 24)
+    for slots, chunk in cases:
         name = f"{weights}-{slots}-{chunk}"
         artifact = os.path.join(folder, f"{name}.gpk")
-        result = on_storage(name, plan, artifact, slots, chunk)
+        result = replayed(name, plan, artifact, slots, chunk)
         if not report.equal(f"{name}: compiles", (result.code, result.stderr if result.code else ""), (0, "")):
             continue
         for threads in (1, 3):
             rows = gc.grun_json(artifact, "--logits", "--tokens", gc.token_list(forced[:150]), "--threads", threads)["logits"]
-            report.equal(f"{name}: logits on {threads} threads differ from experts in memory by", gc.worst_difference(rows, wanted)[0], 0.0)
-        report.equal(f"{name}: decoding", gc.generate(artifact, forced[:60], 24), spoken)
+            report.equal(f"{name}: logits on {threads} threads differ from experts in memory by", gc.worst_difference(rows, wanted[chunk])[0], 0.0)
+        report.equal(f"{name}: decoding", gc.generate(artifact, forced[:60], 24), gc.generate(in_memory[chunk], forced[:60], 24))
         bench = gc.grun_json(artifact, "--bench", "--prompt-tokens", 40, "--decode-tokens", 24)
-        report.check(f"{name}: misses", bench["experts"]["slots"] == slots and bench["experts"]["asked"] > 0 and (bench["experts"]["missed"] == 0) == (slots == every), bench["experts"])
+        # Where every expert has a slot it is read once at most; where not, the two layers push each other out.
+        missed = bench["experts"]["missed"]
+        report.check(f"{name}: misses", bench["experts"]["slots"] == slots and bench["experts"]["asked"] > 0 and (missed <= every if slots == every else missed > 0), bench["experts"])
         for category, want in bench["planned"].items():
             report.check(f"{name}: {category}", abs(want - bench["memory"][category]) <= max(0.03 * want, 1 << 20), f"planned {want}, measured {bench['memory'][category]}")
         # The cache is exactly its slots, and an index of some bytes.
@@ -124,7 +135,7 @@ for weights in ("f32", "w4g32"):
 
 # What cannot be is refused by name.
 for slots, chunk, words in ((7, None, "expert_slots is 7, expected 8"), (every + 1, None, f"to {every}"), (0, None, "expert_slots is 0")):
-    result = on_storage("refused", plan, os.path.join(folder, "refused.gpk"), slots, chunk)
+    result = replayed("refused", plan, os.path.join(folder, "refused.gpk"), slots, chunk)
     report.check(f"{slots} slots are refused", result.code == 1 and words in result.stderr, result)
 mixed = re.sub(r'(name: "layers\.1\.experts\.down_proj".*?format: )"w4g32"', r'\1"w8"', plan, count=1, flags=re.S)
 with open(os.path.join(folder, "mixed.textproto"), "w", encoding="utf-8") as file:
