@@ -192,11 +192,11 @@ void printFacts(llvm::raw_ostream &out, const ImportedModel &model, const Checkp
       << "\n";
   if (!facts.qat.empty())
     out << "  " << facts.qat << "\n";
-  out << llvm::format("\n  %-27s %-12s %-10s %7s %14s %11s\n", "class", "stored as", "kept as",
+  out << llvm::format("\n  %-27s %-18s %-10s %7s %14s %11s\n", "class", "stored as", "kept as",
                       "tensors", "parameters", "bytes");
   for (const auto &[name, list] : facts.classes)
     for (const StoredAs &stored : list)
-      out << llvm::format("  %-27s %-12s %-10s %7lld %14lld %11s\n", name.c_str(),
+      out << llvm::format("  %-27s %-18s %-10s %7lld %14lld %11s\n", name.c_str(),
                           stored.format.empty() ? "-" : stored.format.c_str(),
                           stored.kept.empty() ? "-" : stored.kept.c_str(),
                           (long long)stored.tensors, (long long)stored.parameters,
