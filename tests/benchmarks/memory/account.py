@@ -43,8 +43,7 @@ def full_plans():
     for budget, context, more in (("1GB", 32768, []), ("1GB", 4096, []), ("1200MB", 4096, ["--objective", "speed"]), ("2GB", 16384, ["--kv-format", "f16"]), ("2500MB", 4096, ["--tables", "memory"])):
         yield "gemma-4-E2B", ["--weights", "synthetic:1", "--budget", budget, "--context", context, *more]
     for model, budget, context, more in (("gemma-4-E4B", "3GB", 8192, []), ("gemma-4-E4B", "6GB", 4096, ["--tables", "memory", "--kv-format", "f16"]), ("gemma-4-12B", "6GB", 4096, []), ("gemma-4-12B", "7GB", 32768, ["--kv-format", "kv8"]),
-                                         ("gemma-4-31B", "11GB", 4096, []), ("gemma-4-26B-A4B", "5GB", 4096, ["--experts", "storage", "--weight-format", "w4"]),
-                                         ("gemma-4-26B-A4B", "16GB", 4096, ["--experts", "memory", "--weight-format", "w4"])):
+                                         ("gemma-4-31B", "11GB", 4096, []), ("gemma-4-26B-A4B", "5GB", 4096, ["--experts", "storage", "--weight-format", "w4"])):
         yield model, ["--weights", "synthetic:1", "--budget", budget, "--context", context, *more]
 
 
