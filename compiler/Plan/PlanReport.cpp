@@ -270,10 +270,20 @@ private:
     for (const TimePart &part : plan.predicted.decodeParts)
       sum += part.seconds;
     std::string line;
-    for (const TimePart &part : plan.predicted.decodeParts)
-      if (sum > 0 && part.seconds / sum >= 0.005)
-        line += (line.empty() ? "" : ", ") + printable(part.term, 24) +
-                llvm::formatv(" {0:f0} %", 100 * part.seconds / sum).str();
+    size_t begin = 0; // of the last line
+    for (const TimePart &part : plan.predicted.decodeParts) {
+      if (sum <= 0 || part.seconds / sum < 0.005)
+        continue;
+      std::string text =
+          printable(part.term, 24) + llvm::formatv(" {0:f0} %", 100 * part.seconds / sum).str();
+      if (!line.empty() && line.size() - begin + text.size() > 67) {
+        line += ",\n" + std::string(29, ' ');
+        begin = line.size();
+      } else if (!line.empty()) {
+        line += ", ";
+      }
+      line += text;
+    }
     return line;
   }
 
@@ -303,8 +313,7 @@ private:
       out << llvm::format("  decode    %10.1f tok/s", p.decodeTokensPerSecond)
           << range(p.decodeLow, p.decodeHigh) << "  bound by " << printable(p.decodeTerm) << "\n";
       if (std::string line = parts(); !line.empty())
-        out << "            time of a token: " << llvm::StringRef(line).take_front(70).rtrim(" ,")
-            << "\n";
+        out << "            time of a token: " << line << "\n";
     } else {
       out << "  decode    not predicted: the profile has no read bandwidth\n";
     }
