@@ -1,8 +1,8 @@
 #include "runtime/host/AnswerReader.h"
 
 #include "runtime/core/Utf8.h"
-#include "runtime/host/ChatRenderer.h"
 #include "runtime/host/JsonReader.h"
+#include "runtime/host/TrimSpace.h"
 
 #include <stdio.h>
 
@@ -16,12 +16,38 @@ constexpr int mostLevels = 64; // as in JsonReader
 
 bool isSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
+// As a JSON string.
+void addQuoted(TextBuffer &out, const char *string, uint64_t length) {
+  out.add("\"");
+  auto *at = reinterpret_cast<const uint8_t *>(string), *end = at + length;
+  while (at < end) {
+    Utf8 c = decodeUtf8(at, uint64_t(end - at));
+    if (c.bytes <= 0) {
+      out.add("\xEF\xBF\xBD");
+      ++at;
+      continue;
+    }
+    char escaped[8];
+    if (c.codePoint == '"' || c.codePoint == '\\') {
+      escaped[0] = '\\';
+      escaped[1] = char(c.codePoint);
+      out.add(escaped, 2);
+    } else if (c.codePoint < 0x20 || c.codePoint == 0x7F) {
+      out.add(escaped, uint64_t(snprintf(escaped, sizeof escaped, "\\u%04x", c.codePoint)));
+    } else {
+      out.add(reinterpret_cast<const char *>(at), uint64_t(c.bytes));
+    }
+    at += c.bytes;
+  }
+  out.add("\"");
+}
+
 void addTrimmed(TextBuffer &out, const TextBuffer &text) {
   const char *begin = text.text;
   size_t bytes = text.bytes;
   if (bytes)
     trimSpace(begin, bytes);
-  out.addQuoted(begin, bytes);
+  addQuoted(out, begin, bytes);
 }
 
 // Writes what stands between the braces of a call as JSON. It checks no more than it needs to find
@@ -104,7 +130,7 @@ private:
         ++at;
       if (at == begin)
         return fail("a value has no name");
-      out.addQuoted(begin, uint64_t(at - begin));
+      addQuoted(out, begin, uint64_t(at - begin));
       space();
     }
     if (at == end || *at != ':')
@@ -121,7 +147,7 @@ private:
       auto *close = static_cast<const char *>(memchr(at, quote, size_t(end - at)));
       if (!close)
         return fail("a string does not end");
-      out.addQuoted(at, uint64_t(close - at));
+      addQuoted(out, at, uint64_t(close - at));
       at = close + 1;
       return true;
     }
@@ -163,7 +189,7 @@ void addSource(TextBuffer &out, const TextBuffer &call) {
     else
       source.add(call.text + i, 1);
   out.failed |= source.failed;
-  out.addQuoted(source.text, source.bytes);
+  addQuoted(out, source.text, source.bytes);
 }
 
 } // namespace
@@ -186,31 +212,6 @@ AnswerMark answerMark(const char *piece, uint64_t bytes) {
     if (bytes == strlen(known.text) && memcmp(piece, known.text, bytes) == 0)
       return known.mark;
   return AnswerMark::None;
-}
-
-void TextBuffer::addQuoted(const char *string, uint64_t length) {
-  add("\"");
-  auto *at = reinterpret_cast<const uint8_t *>(string), *end = at + length;
-  while (at < end) {
-    Utf8 c = decodeUtf8(at, uint64_t(end - at));
-    if (c.bytes <= 0) {
-      add("\xEF\xBF\xBD");
-      ++at;
-      continue;
-    }
-    char escaped[8];
-    if (c.codePoint == '"' || c.codePoint == '\\') {
-      escaped[0] = '\\';
-      escaped[1] = char(c.codePoint);
-      add(escaped, 2);
-    } else if (c.codePoint < 0x20 || c.codePoint == 0x7F) {
-      add(escaped, uint64_t(snprintf(escaped, sizeof escaped, "\\u%04x", c.codePoint)));
-    } else {
-      add(reinterpret_cast<const char *>(at), uint64_t(c.bytes));
-    }
-    at += c.bytes;
-  }
-  add("\"");
 }
 
 void AnswerReader::add(const char *piece, uint64_t bytes, AnswerMark mark) {
@@ -302,7 +303,7 @@ void AnswerReader::writeCall(const char *name, uint64_t nameBytes, const TextBuf
                              const char *error) {
   calls.add(calls.bytes ? "," : "");
   calls.add("{\"type\":\"function\",\"function\":{\"name\":");
-  calls.addQuoted(name, nameBytes);
+  addQuoted(calls, name, nameBytes);
   calls.add(",\"arguments\":");
   if (error)
     calls.add("null");
@@ -311,7 +312,7 @@ void AnswerReader::writeCall(const char *name, uint64_t nameBytes, const TextBuf
   calls.add("}");
   if (error) {
     calls.add(",\"error\":");
-    calls.addQuoted(error, strlen(error));
+    addQuoted(calls, error, strlen(error));
     calls.add(",\"text\":");
     addSource(calls, call);
   }

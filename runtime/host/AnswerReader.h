@@ -3,10 +3,7 @@
 #pragma once
 
 #include "runtime/core/Status.h"
-
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "runtime/host/TextBuffer.h"
 
 namespace gcompile::runtime {
 
@@ -21,35 +18,6 @@ enum class AnswerMark : uint8_t {
   End,           // <turn|>, <|tool_response>, <eos>
 };
 AnswerMark answerMark(const char *piece, uint64_t bytes);
-
-class TextBuffer {
-public:
-  TextBuffer() = default;
-  TextBuffer(const TextBuffer &) = delete;
-  TextBuffer &operator=(const TextBuffer &) = delete;
-  ~TextBuffer() { free(text); }
-  void add(const char *string, uint64_t length) {
-    if (bytes + length > capacity) {
-      uint64_t wanted = (bytes + length) * 2 + 64;
-      auto *more = static_cast<char *>(realloc(text, wanted));
-      if (!more) {
-        failed = true;
-        return;
-      }
-      text = more;
-      capacity = wanted;
-    }
-    if (length)
-      memcpy(text + bytes, string, length);
-    bytes += length;
-  }
-  void add(const char *string) { add(string, strlen(string)); }
-  void addQuoted(const char *string, uint64_t length); // as a JSON string
-
-  char *text = nullptr;
-  uint64_t bytes = 0, capacity = 0;
-  bool failed = false;
-};
 
 // Fed piece by piece, with the text of special tokens shown.
 class AnswerReader {

@@ -110,8 +110,8 @@ gc_status gc_chat_tokens(const gc_model *model, const gc_chat *chat, int32_t *to
   if (status != GC_OK)
     return status;
   TokenSink sink{tokens, capacity};
-  status = encodeAll(model, rendering.text, rendering.used, rendering.ranges, rendering.rangeCount,
-                     sink);
+  status = encodeAll(model, rendering.text.text, rendering.text.bytes, rendering.ranges,
+                     rendering.rangeCount, sink);
   if (status == GC_OK)
     *count = sink.count;
   return status;
@@ -125,10 +125,10 @@ gc_status gc_chat_text(const gc_model *model, const gc_chat *chat, char *text, s
   gc_status status = render(model, chat, rendering);
   if (status != GC_OK)
     return status;
-  size_t written = rendering.used < capacity ? rendering.used : capacity;
+  size_t written = rendering.text.bytes < capacity ? rendering.text.bytes : capacity;
   if (written)
-    memcpy(text, rendering.text, written);
-  *bytes = rendering.used;
+    memcpy(text, rendering.text.text, written);
+  *bytes = rendering.text.bytes;
   return GC_OK;
 }
 

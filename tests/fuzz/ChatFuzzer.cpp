@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
   Message message;
   if (renderChat(form, chat, out, message) == GC_OK)
     for (uint64_t i = 0; i < out.rangeCount; ++i)
-      if (out.ranges[i].begin >= out.ranges[i].end || out.ranges[i].end > out.used)
+      if (out.ranges[i].begin >= out.ranges[i].end || out.ranges[i].end > out.text.bytes)
         abort();
   return 0;
 }
