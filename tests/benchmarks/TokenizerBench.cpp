@@ -5,6 +5,8 @@
 #include "runtime/core/Tokenizer.h"
 
 #include "compiler/Artifact/TokenizerSection.h"
+#include "compiler/Import/Gguf/GgufModel.h"
+#include "compiler/Import/InputFile.h"
 
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
@@ -26,11 +28,12 @@ using namespace gcompile::runtime;
 namespace cl = llvm::cl;
 
 cl::OptionCategory category("tokenizer-bench");
-cl::opt<std::string> vocabulary(cl::Positional, cl::Required, cl::desc("tokenizer.json"),
-                                cl::cat(category));
+cl::opt<std::string> vocabulary(cl::Positional, cl::Required,
+                                cl::desc("tokenizer.json or GGUF file"), cl::cat(category));
 cl::opt<std::string> textFile(cl::Positional, cl::Required, cl::desc("text"), cl::cat(category));
 cl::opt<int> repeats("repeat", cl::init(7), cl::desc("passes over the text"), cl::cat(category));
 cl::opt<std::string> idsFile("ids", cl::desc("write the tokens here, as int32"), cl::cat(category));
+cl::opt<std::string> sectionFile("section", cl::desc("write the section here"), cl::cat(category));
 cl::opt<bool> plain("plain", cl::desc("special tokens are text"), cl::cat(category));
 llvm::ExitOnError orExit("tokenizer-bench: error: ");
 
@@ -43,6 +46,30 @@ double cpuSeconds() {
 
 std::unique_ptr<llvm::MemoryBuffer> read(const std::string &path) {
   return orExit(llvm::errorOrToExpected(llvm::MemoryBuffer::getFile(path, false, false)));
+}
+
+TokenizerData readVocabulary(const std::string &path) {
+  InputFile input = orExit(InputFile::open(path, path));
+  char first[4] = {};
+  if (input.size() >= sizeof first)
+    orExit(input.read(0, llvm::MutableArrayRef(reinterpret_cast<uint8_t *>(first), sizeof first)));
+  if (!isGguf({first, sizeof first}))
+    return orExit(parseTokenizerJson(read(path)->getBuffer()));
+  auto readAt = [&](uint64_t at, llvm::MutableArrayRef<uint8_t> out) {
+    return input.read(at, out);
+  };
+  GgufHeader header = orExit(parseGgufHeader({input.size(), readAt}, path));
+  std::optional<TokenizerData> data = orExit(ggufTokenizer(header, INT64_MAX, path));
+  if (!data)
+    orExit(llvm::createStringError(path + " has no vocabulary"));
+  return std::move(*data);
+}
+
+void writeBytes(const std::string &path, const void *data, size_t bytes) {
+  std::error_code error;
+  llvm::raw_fd_ostream out(path, error);
+  orExit(llvm::errorCodeToError(error));
+  out.write(static_cast<const char *>(data), bytes);
 }
 
 long minorFaults() {
@@ -64,8 +91,10 @@ struct Mapping {
 int main(int count, char **values) {
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(count, values, "speed of the runtime's tokenizer\n");
-  TokenizerData data = orExit(parseTokenizerJson(read(vocabulary)->getBuffer()));
+  TokenizerData data = readVocabulary(vocabulary);
   std::vector<uint8_t> section = orExit(serializeTokenizer(data));
+  if (!sectionFile.empty())
+    writeBytes(sectionFile, section.data(), section.size());
 
   llvm::SmallString<64> path;
   int file = -1;
@@ -128,10 +157,7 @@ int main(int count, char **values) {
                       "%8.1f MB/s (first pass %.1f), %.1f million tokens/s, %.2f bytes a token\n",
                       megabytes / median, megabytes / first, double(tokenCount) / median / 1e6,
                       double(text->getBufferSize()) / double(tokenCount));
-  if (!idsFile.empty()) {
-    std::error_code error;
-    llvm::raw_fd_ostream out(idsFile, error);
-    out.write(reinterpret_cast<const char *>(tokens.data()), tokenCount * sizeof(int32_t));
-  }
+  if (!idsFile.empty())
+    writeBytes(idsFile, tokens.data(), tokenCount * sizeof(int32_t));
   return 0;
 }

@@ -69,8 +69,9 @@ def tensors(c):
 
 
 def tokenizer(size):
-    """The contents of a tokenizer.json of so many pieces: bytes, letters, then all words of 2, 3, 4 letters, each a merge of a shorter one and a letter."""
-    specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<|turn>", "<turn|>"]
+    """The contents of a tokenizer.json of so many pieces: the published special tokens, bytes, letters, then all words of 2, 3, 4 letters, each a merge of a shorter one and a letter."""
+    specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<|tool>", "<tool|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>", "<|think|>",
+                "<|channel>", "<channel|>", "<|turn>", "<turn|>", "<|image>", "<|audio>", "<|image|>", "<|audio|>", "<image|>", "<audio|>", "<|video|>"]
     letters = "etaoinshrdlucmwfgypbvkjxqz"
     pieces, merges = specials + [f"<0x{byte:02X}>" for byte in range(256)] + ["▁", *letters], []
     words = itertools.chain.from_iterable(itertools.product("▁" + letters, *[letters] * (length - 1)) for length in itertools.count(2))

@@ -106,9 +106,13 @@ def keys_of_config(config):
     return keys, (F32, [half], array.array("f", [1.0] * turning + [1e30] * (half - turning)).tobytes())
 
 
+# Special tokens that the converter calls the user's own, so that llama.cpp prints them for its parser of answers.
+VISIBLE = {"<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>"}
+
+
 def keys_of_tokenizer(tokenizer):
     """Those for the contents of a tokenizer.json."""
-    special = {token["id"]: token["special"] for token in tokenizer["added_tokens"]}
+    special = {token["id"]: token["special"] and token["content"] not in VISIBLE for token in tokenizer["added_tokens"]}
     pieces = dict(tokenizer["model"]["vocab"])
     pieces.update((token["content"], token["id"]) for token in tokenizer["added_tokens"])
     tokens = sorted(pieces, key=pieces.get)

@@ -7,6 +7,7 @@ import os
 import random
 import struct
 
+import gc_artifact
 import gc_e2e as gc
 import gc_gguf
 
@@ -23,6 +24,12 @@ def bytes_of(path):
         return file.read()
 
 
+def tokenizer_of(path):
+    artifact = gc_artifact.Artifact(bytes_of(path))
+    _, start, size, _ = artifact.section(artifact.index_of(gc_artifact.TOKENIZER))
+    return bytes(artifact.data[start:start + size])
+
+
 def worst(a, b):
     return max(abs(x - y) for left, right in zip(a, b) for x, y in zip(left, right))
 
@@ -34,6 +41,7 @@ for name, kind in (("F32", gc_gguf.F32), ("BF16", gc_gguf.BF16)):
     got = gc.logits(artifact, prompt["ids"])
     report.at_most(f"tiny as {name}: top-20 logits", max(abs(got[-1][token] - value) for token, value in zip(prompt["top_ids"], prompt["top_logits"])), 1e-3)
     report.equal(f"tiny as {name}: logits of the folder", worst(got, gc.logits(reference, prompt["ids"])), 0)
+    report.check(f"tiny as {name}: tokenizer section of the folder", tokenizer_of(artifact) == tokenizer_of(reference))
     text = os.path.join(gc.TINY, "eval", "heldout.txt")
     report.equal(f"tiny as {name}: token ids of the folder", gc.grun_json(artifact, "--tokenize", text)["tokens"], gc.grun_json(reference, "--tokenize", text)["tokens"])
     chat = [gc.grun_json(each, "--chat", "-p", "What is 7 + 5?", "--temperature", "0", "-n", 16) for each in (artifact, reference)]
