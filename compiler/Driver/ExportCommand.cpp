@@ -90,6 +90,9 @@ ExitCode runExport(const CommandContext &context) {
     printNote(context,
               "the exported file holds no static activations, which this model was made for: "
               "expect a clear loss");
+  if (!toGguf && model->config.isMoe())
+    printNote(context, "experts are written as modules, which vLLM loads; transformers would start "
+                       "with random ones (docs/export.md)");
   if (options.json)
     printJson(summaryJson(options.exportFormat, *plan, path, *summary));
   else if (!options.quiet)

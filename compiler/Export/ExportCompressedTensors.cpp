@@ -3,6 +3,7 @@
 #include "compiler/Export/ExportCompressedTensors.h"
 
 #include "compiler/Export/CompressedScheme.h"
+#include "compiler/Export/ConfigText.h"
 #include "compiler/Import/HostileJson.h"
 #include "compiler/Import/InputFile.h"
 #include "compiler/Support/OutputFile.h"
@@ -440,15 +441,10 @@ Expected<std::string> configText(StringRef folder, json::Object quantization) {
   Expected<json::Value> value = parseHostileJson(*text, "config.json");
   if (!value)
     return value.takeError();
-  json::Object *object = value->getAsObject();
-  if (!object)
+  if (!value->getAsObject())
     return createStringError("config.json is no JSON object");
-  for (const char *key : {"quantization_config", "quantization", "compression_config"})
-    object->erase(key);
-  (*object)["quantization_config"] = std::move(quantization);
-  std::string out;
-  raw_string_ostream(out) << formatv("{0:2}\n", *value);
-  return out;
+  return withMember(*text, {"quantization_config", "quantization", "compression_config"},
+                    "quantization_config", std::move(quantization));
 }
 
 // What programs read beside weights and configuration.
