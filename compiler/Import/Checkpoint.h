@@ -119,9 +119,6 @@ public:
   virtual llvm::Expected<bool> sameContent(const TensorInfo &a, const TensorInfo &b) const;
   llvm::Expected<bool> sameBytes(const TensorInfo &a, const TensorInfo &b) const;
 
-  // What the user should know about how the weights are stored.
-  llvm::ArrayRef<std::string> notes() const { return noteList; }
-
   // The whole tensor; for small ones (norms, scalars).
   llvm::Expected<std::vector<float>> readAllAsFloat(const TensorInfo &tensor) const;
 
@@ -145,7 +142,7 @@ protected:
   llvm::Error readAsF32(const TensorInfo &tensor, uint64_t offset,
                         llvm::MutableArrayRef<uint8_t> out) const;
   std::vector<TensorInfo> tensorList;
-  std::vector<std::string> fileNames, noteList;
+  std::vector<std::string> fileNames;
 
 private:
   llvm::StringMap<size_t> byName;

@@ -1,5 +1,6 @@
 #include "compiler/Import/ExpertStacks.h"
 
+#include "compiler/Import/CheckpointView.h"
 #include "compiler/Import/HostileJson.h"
 
 #include "llvm/ADT/SetVector.h"
@@ -36,61 +37,38 @@ struct Matrix {
   uint64_t bytes() const { return rowBytes() * static_cast<uint64_t>(rowCount); }
 };
 
-struct Entry {
-  const TensorInfo *plain = nullptr; // of the file, passed through; null: a stack
-  std::vector<Matrix> matrices;      // `halves` for each expert
+struct Stack {
+  std::vector<Matrix> matrices; // `halves` for each expert
   int64_t halves = 1;
+
+  // Those of experts [first, first + count).
+  llvm::ArrayRef<Matrix> of(int64_t first, int64_t count) const {
+    return llvm::ArrayRef(matrices).slice(first * halves, count * halves);
+  }
 };
 
-// One may hold the matrices of all experts.
-llvm::SetVector<const TensorInfo *> tensorsOf(const Entry &entry) {
-  llvm::SetVector<const TensorInfo *> tensors;
-  for (const Matrix &matrix : entry.matrices)
-    tensors.insert(matrix.tensor);
-  return tensors;
-}
-
-class JoinedExperts : public Checkpoint {
+class JoinedExperts : public CheckpointView {
 public:
-  explicit JoinedExperts(std::unique_ptr<Checkpoint> checkpoint) : inner(std::move(checkpoint)) {
-    fileNames.assign(inner->files().begin(), inner->files().end());
-    noteList.assign(inner->notes().begin(), inner->notes().end());
-  }
+  explicit JoinedExperts(std::unique_ptr<Checkpoint> apart) : CheckpointView(std::move(apart)) {}
 
-  Error addPlain(const TensorInfo &tensor) {
-    entries.push_back({&tensor, {}, 1});
-    return addTensor(tensor);
-  }
   Error addStack(std::string name, llvm::ArrayRef<int64_t> shape, std::vector<Matrix> matrices);
 
-  Error read(const TensorInfo &tensor, uint64_t offset,
-             MutableArrayRef<uint8_t> out) const override;
-  Error readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
-                        MutableArrayRef<float> out) const override;
-  std::optional<WeightFormat> nativeFormat(const TensorInfo &tensor) const override;
-  Error readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+protected:
+  Error readMade(const TensorInfo &tensor, uint64_t offset,
+                 MutableArrayRef<uint8_t> out) const override;
+  Error readMadeRows(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                     MutableArrayRef<float> out) const override;
+  std::optional<WeightFormat> nativeFormatOfMade(const TensorInfo &tensor) const override;
+  Error readMadeOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                        GridRows &out) const override;
-  Expected<std::string> contentHash(const TensorInfo &tensor,
-                                    const PieceHashes *known) const override;
-  void listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const override;
-  Expected<bool> sameContent(const TensorInfo &a, const TensorInfo &b) const override;
-  StaticScales activationScales(const TensorInfo &weight) const override {
-    const TensorInfo *plain = entryOf(weight).plain;
-    return plain ? inner->activationScales(*plain) : StaticScales();
-  }
-  StatedCacheScales cacheScales(int64_t layer) const override { return inner->cacheScales(layer); }
+  Expected<std::string> hashOfMade(const TensorInfo &tensor,
+                                   const PieceHashes *known) const override;
+  std::vector<const TensorInfo *> partsOfMade(const TensorInfo &tensor) const override;
 
 private:
-  const Entry &entryOf(const TensorInfo &tensor) const {
-    return entries[static_cast<size_t>(&tensor - tensorList.data())];
-  }
-  // Those of experts [first, first + count).
-  static llvm::ArrayRef<Matrix> matricesOf(const Entry &entry, int64_t first, int64_t count) {
-    return llvm::ArrayRef(entry.matrices).slice(first * entry.halves, count * entry.halves);
-  }
+  const Stack &stackOf(const TensorInfo &tensor) const { return stacks[madeIndex(tensor)]; }
 
-  std::unique_ptr<Checkpoint> inner;
-  std::vector<Entry> entries; // parallel to tensorList
+  std::vector<Stack> stacks;
 };
 
 Error JoinedExperts::addStack(std::string name, llvm::ArrayRef<int64_t> shape,
@@ -104,22 +82,20 @@ Error JoinedExperts::addStack(std::string name, llvm::ArrayRef<int64_t> shape,
     info.type = TensorType::F32; // which holds the values of all
   info.bytes = static_cast<uint64_t>(info.elements() * tensorTypeBytes(info.type));
   int64_t halves = static_cast<int64_t>(matrices.size()) / shape[0];
-  entries.push_back({nullptr, std::move(matrices), halves});
-  return addTensor(std::move(info));
+  stacks.push_back({std::move(matrices), halves});
+  return addMade(std::move(info));
 }
 
-Error JoinedExperts::read(const TensorInfo &tensor, uint64_t offset,
-                          MutableArrayRef<uint8_t> out) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return inner->read(*entry.plain, offset, out);
-  for (const Matrix &matrix : entry.matrices)
+Error JoinedExperts::readMade(const TensorInfo &tensor, uint64_t offset,
+                              MutableArrayRef<uint8_t> out) const {
+  const Stack &stack = stackOf(tensor);
+  for (const Matrix &matrix : stack.matrices)
     if (matrix.tensor->type != tensor.type)
       return readAsF32(tensor, offset, out);
   if (offset > tensor.bytes || out.size() > tensor.bytes - offset)
     return importError("tensor " + inQuotes(tensor.name) + " has " + Twine(tensor.bytes) +
                        " bytes, asked for " + Twine(out.size()) + " at " + Twine(offset));
-  for (const Matrix &matrix : entry.matrices) {
+  for (const Matrix &matrix : stack.matrices) {
     uint64_t bytes = matrix.bytes();
     if (out.empty())
       break;
@@ -129,7 +105,7 @@ Error JoinedExperts::read(const TensorInfo &tensor, uint64_t offset,
     }
     uint64_t count = std::min<uint64_t>(out.size(), bytes - offset);
     uint64_t start = static_cast<uint64_t>(matrix.firstRow) * matrix.rowBytes() + offset;
-    if (Error error = inner->read(*matrix.tensor, start, out.take_front(count)))
+    if (Error error = inner().read(*matrix.tensor, start, out.take_front(count)))
       return error;
     out = out.drop_front(count);
     offset = 0;
@@ -137,50 +113,34 @@ Error JoinedExperts::read(const TensorInfo &tensor, uint64_t offset,
   return Error::success();
 }
 
-Error JoinedExperts::readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
-                                     MutableArrayRef<float> out) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return inner->readRowsAsFloat(*entry.plain, firstRow, rowCount, out);
-  if (Error error = checkRows(tensor, firstRow, rowCount, out.size()))
-    return error;
-  for (const Matrix &matrix : matricesOf(entry, firstRow, rowCount)) {
+Error JoinedExperts::readMadeRows(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                                  MutableArrayRef<float> out) const {
+  for (const Matrix &matrix : stackOf(tensor).of(firstRow, rowCount)) {
     auto values = static_cast<size_t>(matrix.rowCount * matrix.tensor->columns());
-    if (Error error = inner->readRowsAsFloat(*matrix.tensor, matrix.firstRow, matrix.rowCount,
-                                             out.take_front(values)))
+    if (Error error = inner().readRowsAsFloat(*matrix.tensor, matrix.firstRow, matrix.rowCount,
+                                              out.take_front(values)))
       return error;
     out = out.drop_front(values);
   }
   return Error::success();
 }
 
-std::optional<WeightFormat> JoinedExperts::nativeFormat(const TensorInfo &tensor) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return inner->nativeFormat(*entry.plain);
-  std::optional<WeightFormat> format = inner->nativeFormat(*entry.matrices.front().tensor);
-  for (const Matrix &matrix : entry.matrices)
-    if (!format || inner->nativeFormat(*matrix.tensor) != format)
+std::optional<WeightFormat> JoinedExperts::nativeFormatOfMade(const TensorInfo &tensor) const {
+  const Stack &stack = stackOf(tensor);
+  std::optional<WeightFormat> format = inner().nativeFormat(*stack.matrices.front().tensor);
+  for (const Matrix &matrix : stack.matrices)
+    if (!format || inner().nativeFormat(*matrix.tensor) != format)
       return std::nullopt;
   return format;
 }
 
-Error JoinedExperts::readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+Error JoinedExperts::readMadeOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                                     GridRows &out) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return inner->readRowsOnGrid(*entry.plain, firstRow, rowCount, out);
-  std::optional<WeightFormat> format = nativeFormat(tensor);
-  if (!format)
-    return Checkpoint::readRowsOnGrid(tensor, firstRow, rowCount, out);
-  if (Error error = checkRows(tensor, firstRow, rowCount, rowCount * tensor.columns()))
-    return error;
-  out = {};
-  out.format = *format;
   out.columns = tensor.shape.back();
   GridRows rows;
-  for (const Matrix &matrix : matricesOf(entry, firstRow, rowCount)) {
-    if (Error error = inner->readRowsOnGrid(*matrix.tensor, matrix.firstRow, matrix.rowCount, rows))
+  for (const Matrix &matrix : stackOf(tensor).of(firstRow, rowCount)) {
+    if (Error error =
+            inner().readRowsOnGrid(*matrix.tensor, matrix.firstRow, matrix.rowCount, rows))
       return error;
     out.rows += rows.rows;
     llvm::append_range(out.codes, rows.codes);
@@ -192,33 +152,25 @@ Error JoinedExperts::readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, 
   return Error::success();
 }
 
-void JoinedExperts::listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return inner->listHashPieces(*entry.plain, pieces);
-  for (const TensorInfo *part : tensorsOf(entry))
-    inner->listHashPieces(*part, pieces);
+// One tensor may hold the matrices of all experts.
+std::vector<const TensorInfo *> JoinedExperts::partsOfMade(const TensorInfo &tensor) const {
+  llvm::SetVector<const TensorInfo *> parts;
+  for (const Matrix &matrix : stackOf(tensor).matrices)
+    parts.insert(matrix.tensor);
+  return {parts.begin(), parts.end()};
 }
 
-Expected<std::string> JoinedExperts::contentHash(const TensorInfo &tensor,
-                                                 const PieceHashes *known) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return inner->contentHash(*entry.plain, known);
+Expected<std::string> JoinedExperts::hashOfMade(const TensorInfo &tensor,
+                                                const PieceHashes *known) const {
   llvm::BLAKE3 hasher;
   hasher.update(StringRef("experts " + shapeString(tensor.shape) + "\n"));
-  for (const TensorInfo *part : tensorsOf(entry)) {
-    Expected<std::string> hash = inner->contentHash(*part, known);
+  for (const TensorInfo *part : partsOfMade(tensor)) {
+    Expected<std::string> hash = inner().contentHash(*part, known);
     if (!hash)
       return hash;
     hasher.update(StringRef(*hash));
   }
   return llvm::toHex(hasher.final<16>(), true);
-}
-
-Expected<bool> JoinedExperts::sameContent(const TensorInfo &a, const TensorInfo &b) const {
-  const TensorInfo *left = entryOf(a).plain, *right = entryOf(b).plain;
-  return left && right ? inner->sameContent(*left, *right) : Checkpoint::sameContent(a, b);
 }
 
 // What was found of one stack.
@@ -303,7 +255,7 @@ Expected<std::unique_ptr<Checkpoint>> joinExperts(std::unique_ptr<Checkpoint> ch
     return checkpoint;
   auto joined = std::make_unique<JoinedExperts>(std::move(checkpoint));
   for (const TensorInfo *tensor : others)
-    if (Error error = joined->addPlain(*tensor))
+    if (Error error = joined->addPlain(*tensor, tensor->name))
       return std::move(error);
   for (auto &[name, found] : stacks) {
     for (size_t i = 0; i < found.matrices.size(); ++i)

@@ -176,7 +176,6 @@ Expected<ImportedModel> importFolder(StringRef folder, StringRef weights,
       checkpoint = joinExperts(std::move(*checkpoint), expected);
     if (!checkpoint)
       return checkpoint.takeError();
-    llvm::append_range(model.notes, (*checkpoint)->notes());
     model.checkpoint = std::move(*checkpoint);
     model.container = Container::Safetensors;
   }

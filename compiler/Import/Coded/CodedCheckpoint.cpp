@@ -4,6 +4,9 @@
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/BLAKE3.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <bit>
 
 using llvm::Error;
 using llvm::Expected;
@@ -12,10 +15,6 @@ using llvm::StringRef;
 using llvm::Twine;
 
 namespace gcompile {
-
-CodedCheckpoint::CodedCheckpoint(std::unique_ptr<Checkpoint> inner) : raw(std::move(inner)) {
-  fileNames.assign(raw->files().begin(), raw->files().end());
-}
 
 Error CodedCheckpoint::addCoded(std::string name, llvm::ArrayRef<int64_t> shape,
                                 CodedTensor tensor) {
@@ -30,19 +29,8 @@ Error CodedCheckpoint::addCoded(std::string name, llvm::ArrayRef<int64_t> shape,
     return importError("weight " + inQuotes(info.name) + " of shape " + shapeString(shape) +
                        " has codes of shape " + Twine(tensor.rows) + "x" + Twine(tensor.columns));
   info.bytes = uint64_t(info.elements()) * sizeof(float);
-  if (Error error = addTensor(std::move(info)))
-    return error;
-  entries.emplace_back().coded = std::move(tensor);
-  return Error::success();
-}
-
-Error CodedCheckpoint::addPlain(const TensorInfo &tensor, std::string name) {
-  TensorInfo info = tensor;
-  info.name = std::move(name);
-  if (Error error = addTensor(std::move(info)))
-    return error;
-  entries.emplace_back().plain = &tensor;
-  return Error::success();
+  coded.emplace_back().tensor = std::move(tensor);
+  return addMade(std::move(info));
 }
 
 void CodedCheckpoint::setActivationScales(StringRef weight, StaticScales scales) {
@@ -68,29 +56,21 @@ static int64_t matrixRows(const TensorInfo &tensor) {
   return tensor.columns() / tensor.shape.back();
 }
 
-Error CodedCheckpoint::readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
-                                       MutableArrayRef<float> out) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return raw->readRowsAsFloat(*entry.plain, firstRow, rowCount, out);
-  if (Error error = checkRows(tensor, firstRow, rowCount, out.size()))
-    return error;
+Error CodedCheckpoint::readMadeRows(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                                    MutableArrayRef<float> out) const {
   int64_t unit = matrixRows(tensor);
-  return decodeRows(*raw, entry.coded, firstRow * unit, rowCount * unit, out);
+  return decodeRows(inner(), codedOf(tensor), firstRow * unit, rowCount * unit, out);
 }
 
-Error CodedCheckpoint::read(const TensorInfo &tensor, uint64_t offset,
-                            MutableArrayRef<uint8_t> out) const {
-  const Entry &entry = entryOf(tensor);
-  return entry.plain ? raw->read(*entry.plain, offset, out) : readAsF32(tensor, offset, out);
+Error CodedCheckpoint::readMade(const TensorInfo &tensor, uint64_t offset,
+                                MutableArrayRef<uint8_t> out) const {
+  return readAsF32(tensor, offset, out);
 }
 
-std::optional<WeightFormat> CodedCheckpoint::nativeFormat(const TensorInfo &tensor) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return raw->nativeFormat(*entry.plain);
+std::optional<WeightFormat> CodedCheckpoint::nativeFormatOfMade(const TensorInfo &tensor) const {
+  const Coded &entry = coded[madeIndex(tensor)];
   std::call_once(entry.nativeOnce, [&] {
-    Expected<std::optional<WeightFormat>> format = nativeFormatOf(*raw, entry.coded);
+    Expected<std::optional<WeightFormat>> format = nativeFormatOf(inner(), entry.tensor);
     if (format)
       entry.native = *format;
     else // the same error comes up, with a way to tell it, when the tensor is read
@@ -99,23 +79,14 @@ std::optional<WeightFormat> CodedCheckpoint::nativeFormat(const TensorInfo &tens
   return entry.native;
 }
 
-Error CodedCheckpoint::readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+Error CodedCheckpoint::readMadeOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
                                       GridRows &out) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return raw->readRowsOnGrid(*entry.plain, firstRow, rowCount, out);
-  std::optional<WeightFormat> format = nativeFormat(tensor);
-  if (!format)
-    return Checkpoint::readRowsOnGrid(tensor, firstRow, rowCount, out);
-  if (Error error = checkRows(tensor, firstRow, rowCount, rowCount * tensor.columns()))
-    return error;
   int64_t unit = matrixRows(tensor);
-  out = {};
-  out.format = *format;
-  return appendRowsOnGrid(*raw, entry.coded, firstRow * unit, rowCount * unit, out);
+  return appendRowsOnGrid(inner(), codedOf(tensor), firstRow * unit, rowCount * unit, out);
 }
 
-std::vector<const TensorInfo *> CodedCheckpoint::partsOf(const CodedTensor &matrix) const {
+std::vector<const TensorInfo *> CodedCheckpoint::partsOfMade(const TensorInfo &tensor) const {
+  const CodedTensor &matrix = codedOf(tensor);
   std::vector<const TensorInfo *> parts;
   for (const TensorInfo *part :
        {matrix.codes, matrix.scales.tensor, matrix.scales.nestedTable, matrix.scales.nestedScale,
@@ -125,30 +96,37 @@ std::vector<const TensorInfo *> CodedCheckpoint::partsOf(const CodedTensor &matr
   return parts;
 }
 
-void CodedCheckpoint::listHashPieces(const TensorInfo &tensor,
-                                     std::vector<HashPiece> &pieces) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return raw->listHashPieces(*entry.plain, pieces);
-  for (const TensorInfo *part : partsOf(entry.coded))
-    raw->listHashPieces(*part, pieces);
+// All that turns the bytes of the parts into values: equal forms of equal parts are equal values.
+static std::string formOf(const CodedTensor &matrix) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  // Bits of floats, so that none is equal to another.
+  auto bits = [](float value) { return std::bit_cast<uint32_t>(value); };
+  out << matrix.rows << 'x' << matrix.columns << ' ' << matrix.bits << ' ' << int(matrix.order)
+      << ' ' << int(matrix.numbers) << ' ' << matrix.groupColumns << ' ' << bits(matrix.factor)
+      << ' ' << matrix.divideByFactor;
+  for (const ScaleGrid *grid : {&matrix.scales, &matrix.biases})
+    if (grid->tensor)
+      out << "; " << int(grid->type) << ' ' << grid->rowsPerEntry << ' ' << grid->groups << ' '
+          << grid->transposed << ' ' << bool(grid->nestedTable) << ' ' << grid->nestedBlock << ' '
+          << bits(grid->nestedOffset);
+    else
+      out << "; none";
+  if (matrix.zeros.tensor)
+    out << "; zeros " << int(matrix.zeros.order) << ' ' << matrix.zeros.add;
+  out << "; index " << bool(matrix.groupIndex) << "; table";
+  for (size_t i = 0; matrix.table && i < matrix.table->size(); ++i)
+    out << ' ' << bits((*matrix.table)[i]);
+  return text;
 }
 
-Expected<std::string> CodedCheckpoint::contentHash(const TensorInfo &tensor,
-                                                   const PieceHashes *known) const {
-  const Entry &entry = entryOf(tensor);
-  if (entry.plain)
-    return raw->contentHash(*entry.plain, known);
+Expected<std::string> CodedCheckpoint::hashOfMade(const TensorInfo &tensor,
+                                                  const PieceHashes *known) const {
   llvm::BLAKE3 hasher;
-  hasher.update(StringRef("coded " + shapeString(tensor.shape) + "\n"));
-  const CodedTensor &matrix = entry.coded;
-  std::string text = std::to_string(int(matrix.order)) + " " + std::to_string(int(matrix.numbers)) +
-                     " " + std::to_string(matrix.bits) + " " + std::to_string(matrix.groupColumns) +
-                     " " + std::to_string(matrix.zeros.add) + "\n";
-  hasher.update(StringRef(text));
-  hasher.update({reinterpret_cast<const uint8_t *>(&matrix.factor), sizeof(float)});
-  for (const TensorInfo *part : partsOf(matrix)) {
-    Expected<std::string> hash = raw->contentHash(*part, known);
+  hasher.update(
+      StringRef("coded " + shapeString(tensor.shape) + "\n" + formOf(codedOf(tensor)) + "\n"));
+  for (const TensorInfo *part : partsOfMade(tensor)) {
+    Expected<std::string> hash = inner().contentHash(*part, known);
     if (!hash)
       return hash.takeError();
     hasher.update(StringRef(*hash));
@@ -156,23 +134,15 @@ Expected<std::string> CodedCheckpoint::contentHash(const TensorInfo &tensor,
   return llvm::toHex(hasher.final<16>(), true);
 }
 
-Expected<bool> CodedCheckpoint::sameContent(const TensorInfo &a, const TensorInfo &b) const {
-  const Entry &left = entryOf(a), &right = entryOf(b);
-  if (left.plain && right.plain)
-    return raw->sameContent(*left.plain, *right.plain);
-  if (left.plain || right.plain)
+Expected<bool> CodedCheckpoint::sameMade(const TensorInfo &a, const TensorInfo &b) const {
+  std::vector<const TensorInfo *> left = partsOfMade(a), right = partsOfMade(b);
+  if (formOf(codedOf(a)) != formOf(codedOf(b)) || left.size() != right.size())
     return Checkpoint::sameContent(a, b);
-  const CodedTensor &x = left.coded, &y = right.coded;
-  std::vector<const TensorInfo *> xParts = partsOf(x), yParts = partsOf(y);
-  if (x.rows != y.rows || x.columns != y.columns || x.bits != y.bits || x.order != y.order ||
-      x.numbers != y.numbers || x.groupColumns != y.groupColumns || x.factor != y.factor ||
-      xParts.size() != yParts.size())
-    return Checkpoint::sameContent(a, b);
-  for (size_t i = 0; i < xParts.size(); ++i) {
+  for (size_t i = 0; i < left.size(); ++i) {
     // Shapes may differ in spelling ([n] and [n, 1]); bytes decide.
-    if (xParts[i]->type != yParts[i]->type || xParts[i]->bytes != yParts[i]->bytes)
+    if (left[i]->type != right[i]->type || left[i]->bytes != right[i]->bytes)
       return Checkpoint::sameContent(a, b);
-    Expected<bool> same = raw->sameBytes(*xParts[i], *yParts[i]);
+    Expected<bool> same = inner().sameBytes(*left[i], *right[i]);
     if (!same || !*same)
       return same;
   }

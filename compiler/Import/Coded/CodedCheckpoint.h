@@ -3,6 +3,7 @@
 // others are passed through.
 #pragma once
 
+#include "compiler/Import/CheckpointView.h"
 #include "compiler/Import/Coded/CodedTensor.h"
 
 #include <deque>
@@ -11,50 +12,47 @@
 
 namespace gcompile {
 
-class CodedCheckpoint : public Checkpoint {
+class CodedCheckpoint : public CheckpointView {
 public:
-  explicit CodedCheckpoint(std::unique_ptr<Checkpoint> raw);
+  explicit CodedCheckpoint(std::unique_ptr<Checkpoint> raw) : CheckpointView(std::move(raw)) {}
 
   // While a form is recognised.
-  const Checkpoint &rawTensors() const { return *raw; }
+  const Checkpoint &rawTensors() const { return inner(); }
   // Checked. `shape`'s last dimension is the columns, the others together are the rows.
   llvm::Error addCoded(std::string name, llvm::ArrayRef<int64_t> shape, CodedTensor tensor);
-  llvm::Error addPlain(const TensorInfo &tensor, std::string name);
   void setActivationScales(llvm::StringRef weight, StaticScales scales);
   void setCacheScales(llvm::StringRef attention, CacheScales scales, CacheCodes codes);
-  void addNote(std::string note) { noteList.push_back(std::move(note)); }
 
-  // Bytes of the decoded floats.
-  llvm::Error read(const TensorInfo &tensor, uint64_t offset,
-                   llvm::MutableArrayRef<uint8_t> out) const override;
-  llvm::Error readRowsAsFloat(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
-                              llvm::MutableArrayRef<float> out) const override;
-  std::optional<WeightFormat> nativeFormat(const TensorInfo &tensor) const override;
-  // A tensor of rank 3 gives its matrices one below the other: rows · shape[1] rows.
-  llvm::Error readRowsOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
-                             GridRows &out) const override;
-  // Of codes and scales: equal for equal parts, not for equal values in other forms.
-  llvm::Expected<std::string> contentHash(const TensorInfo &tensor,
-                                          const PieceHashes *known) const override;
-  void listHashPieces(const TensorInfo &tensor, std::vector<HashPiece> &pieces) const override;
-  llvm::Expected<bool> sameContent(const TensorInfo &a, const TensorInfo &b) const override;
   StaticScales activationScales(const TensorInfo &weight) const override;
   StatedCacheScales cacheScales(int64_t layer) const override;
 
+protected:
+  // Bytes of the decoded floats.
+  llvm::Error readMade(const TensorInfo &tensor, uint64_t offset,
+                       llvm::MutableArrayRef<uint8_t> out) const override;
+  llvm::Error readMadeRows(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                           llvm::MutableArrayRef<float> out) const override;
+  std::optional<WeightFormat> nativeFormatOfMade(const TensorInfo &tensor) const override;
+  // A tensor of rank 3 gives its matrices one below the other: rows · shape[1] rows.
+  llvm::Error readMadeOnGrid(const TensorInfo &tensor, int64_t firstRow, int64_t rowCount,
+                             GridRows &out) const override;
+  // Of codes and scales: equal for equal parts, not for equal values in other forms.
+  llvm::Expected<std::string> hashOfMade(const TensorInfo &tensor,
+                                         const PieceHashes *known) const override;
+  std::vector<const TensorInfo *> partsOfMade(const TensorInfo &tensor) const override;
+  llvm::Expected<bool> sameMade(const TensorInfo &a, const TensorInfo &b) const override;
+
 private:
-  struct Entry {
-    const TensorInfo *plain = nullptr; // of `raw`; null: coded
-    CodedTensor coded;
+  struct Coded {
+    CodedTensor tensor;
     mutable std::once_flag nativeOnce;
     mutable std::optional<WeightFormat> native;
   };
-  const Entry &entryOf(const TensorInfo &tensor) const {
-    return entries[static_cast<size_t>(&tensor - tensorList.data())];
+  const CodedTensor &codedOf(const TensorInfo &tensor) const {
+    return coded[madeIndex(tensor)].tensor;
   }
-  std::vector<const TensorInfo *> partsOf(const CodedTensor &matrix) const;
 
-  std::unique_ptr<Checkpoint> raw;
-  std::deque<Entry> entries;                                    // parallel to tensorList
+  std::deque<Coded> coded;                                      // once_flag does not move
   std::map<std::string, StaticScales, std::less<>> activations; // by name of the weight
   std::map<int64_t, StatedCacheScales> caches;
 };
