@@ -154,18 +154,31 @@ Error OutputFile::open() {
     file = -1;
   }
 #endif
+  int error = takeUnusedName([&](const std::string &unique) {
+    partPath = path + "." + unique + ".part";
+    if (sys::path::filename(partPath).size() > NAME_MAX)
+      partPath = folder + "/.gcompile-" + unique + ".part";
+    partSlot = claimPartSlot(partPath);
+    file = ::open(partPath.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+    return file >= 0;
+  });
+  return error ? fail(error, "create") : Error::success();
+}
+
+// Tries names until one is free: where process numbers come again, as in containers, a process that
+// was killed may have left one. What is there is not ours to remove. 0, or errno.
+int OutputFile::takeUnusedName(function_ref<bool(const std::string &unique)> take) {
   static std::atomic<unsigned> counter{0};
-  partPath = path + "." + std::to_string(getpid()) + "-" + std::to_string(counter++) + ".part";
-  if (sys::path::filename(partPath).size() > NAME_MAX)
-    partPath = folder + "/.gcompile-" + std::to_string(getpid()) + "-" + std::to_string(counter++) +
-               ".part";
-  partSlot = claimPartSlot(partPath);
-  file = ::open(partPath.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
-  if (file >= 0)
-    return Error::success();
-  int error = errno;
-  partPath.clear(); // not ours to remove
-  return fail(error, "create");
+  for (;;) {
+    if (take(std::to_string(getpid()) + "-" + std::to_string(counter++)))
+      return 0;
+    int error = errno;
+    releasePartSlot(partSlot);
+    partSlot = -1;
+    partPath.clear();
+    if (error != EEXIST)
+      return error;
+  }
 }
 
 Error OutputFile::allocate() {
@@ -253,14 +266,14 @@ Error OutputFile::commit() {
     return error;
   if (partPath.empty()) {
     // linkat cannot replace a file, so an unnamed file gets a temporary name first.
-    static std::atomic<unsigned> counter{0};
-    std::string name = folderOf(path) + "/.gcompile-" + std::to_string(getpid()) + "-" +
-                       std::to_string(counter++) + ".link.part";
     std::string link = "/proc/self/fd/" + std::to_string(file);
-    partSlot = claimPartSlot(name);
-    if (linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0)
-      return fail(errno, "name");
-    partPath = name;
+    int error = takeUnusedName([&](const std::string &unique) {
+      partPath = folderOf(path) + "/.gcompile-" + unique + ".link.part";
+      partSlot = claimPartSlot(partPath);
+      return linkat(AT_FDCWD, link.c_str(), AT_FDCWD, partPath.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    });
+    if (error)
+      return fail(error, "name");
   }
   if (rename(partPath.c_str(), path.c_str()) != 0)
     return fail(errno, "name");

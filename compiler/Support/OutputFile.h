@@ -6,6 +6,7 @@
 #pragma once
 
 #include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
@@ -47,6 +48,7 @@ private:
   OutputFile() = default;
   llvm::Error open();
   llvm::Error allocate();
+  int takeUnusedName(llvm::function_ref<bool(const std::string &unique)> take);
   llvm::Error fail(int error, const char *action) const;
   llvm::Error checkCancelled() const;
   void startWriting(uint64_t bytes);

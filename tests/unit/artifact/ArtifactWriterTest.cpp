@@ -167,6 +167,29 @@ TEST(ArtifactWriter, NamedTemporaryFilesWorkTheSame) {
   EXPECT_EQ(folder.files().size(), 2u);
 }
 
+// Process numbers come again in containers, and a killed process leaves its names.
+TEST(ArtifactWriter, NamesThatAKilledProcessLeftAreNotInTheWay) {
+  TemporaryFolder folder;
+  std::string own = std::to_string(getpid()) + "-";
+  std::vector<std::string> left;
+  for (int i = 0; i < 1000; ++i)
+    for (const std::string &name : {"m.gpk." + own + std::to_string(i) + ".part",
+                                    ".gcompile-" + own + std::to_string(i) + ".link.part"}) {
+      left.push_back(name);
+      writeBytes(folder / name, {1});
+    }
+  for (TemporaryFile kind : {TemporaryFile::Named, TemporaryFile::Any}) {
+    OutputFileOptions options;
+    options.temporaryFile = kind;
+    auto writer = createOrFail(folder / "m.gpk", options);
+    ASSERT_TRUE(writer);
+    fill(*writer);
+    EXPECT_EQ(messageOf(writer->commit()), "");
+  }
+  left.push_back("m.gpk");
+  EXPECT_THAT(folder.files(), testing::UnorderedElementsAreArray(left));
+}
+
 TEST(ArtifactWriter, ASignalHandlerCanRemoveUnfinishedFiles) {
   TemporaryFolder folder;
   OutputFileOptions named;
