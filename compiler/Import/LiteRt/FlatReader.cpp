@@ -103,7 +103,7 @@ FlatReader::Vector FlatReader::vector(Table table, unsigned slot, unsigned eleme
   if (at == 0)
     return {};
   uint64_t count = get(at, 4);
-  if (!failed() && count > (size - at) / elementBytes)
+  if (!failed() && count > (size - at - 4) / elementBytes)
     fail("the list at byte " + Twine(at) + " has " + Twine(count) +
          " elements, which is beyond the end");
   return failed() ? Vector() : Vector{at + 4, count};

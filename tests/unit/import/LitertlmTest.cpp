@@ -2,6 +2,7 @@
 // to what ai-edge-litert's interpreter makes of them; and what is wrong in such files is named.
 #include "compiler/Import/LiteRt/Litertlm.h"
 #include "compiler/Import/ImportModel.h"
+#include "compiler/Import/LiteRt/FlatReader.h"
 #include "tests/unit/import/QuantizedFiles.h"
 
 #include <gmock/gmock.h>
@@ -107,6 +108,28 @@ TEST(Litertlm, HostileFiles) {
     }
   EXPECT_GT(opened, 100u);
   EXPECT_GT(refused, 100u);
+}
+
+// The count of a list lies before its elements, which have to end inside of the buffer too.
+TEST(Litertlm, ListsEndInsideOfTheBuffer) {
+  auto listOf = [](uint32_t count, size_t elements) {
+    std::string bytes(24 + elements, '\0');
+    auto put = [&](size_t at, uint32_t value) { std::memcpy(&bytes[at], &value, 4); };
+    put(0, 12);          // the root table
+    put(4, 6 | 8 << 16); // its fields: bytes of this list, bytes of the table,
+    put(8, 4);           // where field 0 lies
+    put(12, 8);          // back to them
+    put(16, 4);          // field 0: to the list
+    put(20, count);
+    FlatReader reader(bytes.size(), over(bytes).read, "a buffer");
+    uint64_t found = reader.vector(reader.root(), 0, 1).count;
+    EXPECT_EQ(found, reader.failed() ? 0 : count);
+    return errorOf(reader.takeError());
+  };
+  EXPECT_EQ(listOf(3, 3), "");
+  EXPECT_EQ(listOf(0, 0), "");
+  for (uint32_t more = 1; more <= 5; ++more)
+    EXPECT_THAT(listOf(3 + more, 3), HasSubstr("beyond the end")) << more;
 }
 
 TEST(Litertlm, HeadersThatAreWrongAreNamed) {
