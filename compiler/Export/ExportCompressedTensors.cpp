@@ -4,6 +4,7 @@
 
 #include "compiler/Export/CompressedScheme.h"
 #include "compiler/Export/ConfigText.h"
+#include "compiler/Export/TextModelFiles.h"
 #include "compiler/Import/HostileJson.h"
 #include "compiler/Import/InputFile.h"
 #include "compiler/Support/OutputFile.h"
@@ -17,6 +18,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <set>
 
 using namespace llvm;
 
@@ -115,6 +117,7 @@ public:
   Expected<ExportSummary> write(StringRef path);
 
 private:
+  bool isGguf() const { return model.container == Container::Gguf; }
   Error chooseSchemes();
   void addOutput(const TensorInfo &tensor);
   void addExperts(const Output &stack);
@@ -134,6 +137,7 @@ private:
   const Plan &plan;
   const ExportOptions &options;
   std::map<CompressedUnit, CompressedScheme> units;
+  std::set<const TensorInfo *> used; // by the text model
   std::vector<Output> outputs;
   std::vector<Piece> pieces;
   uint64_t dataBytes = 0, dataStart = 0;
@@ -146,6 +150,7 @@ Error Exporter::chooseSchemes() {
   if (!tensors)
     return tensors.takeError();
   for (const auto &[spec, source, planned] : *tensors) {
+    used.insert(source);
     if (!isMatrixRole(spec.role))
       continue;
     std::optional<CompressedUnit> unit = unitOfWeight(spec.name);
@@ -182,11 +187,12 @@ void Exporter::addOutput(const TensorInfo &tensor) {
       output.keepsGrid = true;
       output.scaleType = gridRuns(*native).scale ? TensorType::F16 : TensorType::F32;
     }
-  } else if (!model.config.quantMethod.empty() && tensor.type == TensorType::F32 &&
-             tensor.shape.size() > 1) {
+  } else if (tensor.type == TensorType::Encoded ||
+             (!model.config.quantMethod.empty() && tensor.type == TensorType::F32 &&
+              tensor.shape.size() > 1)) {
     output.way = Way::ToBf16; // decoded values
   }
-  output.name = tensor.name;
+  output.name = isGguf() ? textModelTensor(name) : tensor.name;
   output.rows = tensor.rows();
   output.columns = tensor.columns();
   if (output.way == Way::Quantize && tensor.shape.size() == 3)
@@ -198,7 +204,7 @@ void Exporter::addOutput(const TensorInfo &tensor) {
 // A module for each matrix of each expert, which is what readers of the format have.
 void Exporter::addExperts(const Output &stack) {
   const TensorInfo &tensor = *stack.source;
-  auto [stem, kind] = StringRef(tensor.name).rsplit('.');
+  auto [stem, kind] = StringRef(stack.name).rsplit('.');
   bool isDown = kind == "down_proj";
   int64_t halves = isDown ? 1 : 2;
   for (int64_t expert = 0; expert < tensor.rows(); ++expert)
@@ -219,12 +225,12 @@ void Exporter::addPieces(Output &output) {
   const TensorInfo &tensor = *output.source;
   output.piece = pieces.size();
   if (output.way == Way::Copy) {
-    pieces.push_back({tensor.name, tensor.type, tensor.shape, tensor.bytes});
+    pieces.push_back({output.name, tensor.type, tensor.shape, tensor.bytes});
     return;
   }
   if (output.way == Way::ToBf16) {
     pieces.push_back(
-        {tensor.name, TensorType::BF16, tensor.shape, 2 * uint64_t(tensor.elements())});
+        {output.name, TensorType::BF16, tensor.shape, 2 * uint64_t(tensor.elements())});
     return;
   }
   uint64_t rows = uint64_t(output.rows), groups = uint64_t(output.groups());
@@ -245,8 +251,11 @@ void Exporter::addPieces(Output &output) {
 Error Exporter::listOutputs() {
   if (Error error = chooseSchemes())
     return error;
+  // A folder is taken over with its towers; of a GGUF file only what the text model has, under its
+  // names.
   for (const TensorInfo &tensor : model.checkpoint->tensors())
-    addOutput(tensor);
+    if (!isGguf() || used.count(&tensor))
+      addOutput(tensor);
   // The widest types first: readers want every tensor aligned to its values and no gaps.
   for (int64_t size : {8, 4, 2, 1})
     for (Piece &piece : pieces)
@@ -431,39 +440,40 @@ Error writeText(const Twine &path, StringRef text) {
   return (*file)->commit();
 }
 
-// The source's configuration with another quantization_config.
-Expected<std::string> configText(StringRef folder, json::Object quantization) {
-  SmallString<128> path(folder);
-  sys::path::append(path, "config.json");
-  Expected<std::string> text = readTextFile(path, "config.json", mostJsonBytes);
-  if (!text)
-    return text.takeError();
-  Expected<json::Value> value = parseHostileJson(*text, "config.json");
-  if (!value)
-    return value.takeError();
-  if (!value->getAsObject())
-    return createStringError("config.json is no JSON object");
-  return withMember(*text, {"quantization_config", "quantization", "compression_config"},
-                    "quantization_config", std::move(quantization));
-}
+using NamedTexts = std::vector<std::pair<std::string, std::string>>;
 
 // What programs read beside weights and configuration.
-Error copyCompanions(StringRef from, StringRef to) {
-  for (const char *name :
-       {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json",
-        "added_tokens.json", "chat_template.jinja", "chat_template.json", "generation_config.json",
-        "processor_config.json", "preprocessor_config.json"}) {
-    SmallString<128> path(from);
+constexpr StringRef companionNames[] = {"tokenizer.json",        "tokenizer_config.json",
+                                        "tokenizer.model",       "special_tokens_map.json",
+                                        "added_tokens.json",     "chat_template.jinja",
+                                        "chat_template.json",    "generation_config.json",
+                                        "processor_config.json", "preprocessor_config.json"};
+
+// Those of the folder that the checkpoint is; config.json is the first.
+Expected<NamedTexts> filesOf(StringRef folder) {
+  NamedTexts files;
+  auto take = [&](StringRef name) -> Error {
+    SmallString<128> path(folder);
     sys::path::append(path, name);
-    if (!sys::fs::exists(path))
-      continue;
+    if (name != "config.json" && !sys::fs::exists(path))
+      return Error::success();
     Expected<std::string> text = readTextFile(path, name, mostJsonBytes);
     if (!text)
       return text.takeError();
-    if (Error error = writeText(to + "/" + name, *text))
-      return error;
-  }
-  return Error::success();
+    files.emplace_back(name.str(), std::move(*text));
+    return Error::success();
+  };
+  if (Error error = take("config.json"))
+    return std::move(error);
+  Expected<json::Value> config = parseHostileJson(files.front().second, "config.json");
+  if (!config)
+    return config.takeError();
+  if (!config->getAsObject())
+    return createStringError("config.json is no JSON object");
+  for (StringRef name : companionNames)
+    if (Error error = take(name))
+      return std::move(error);
+  return files;
 }
 
 Error makeFolder(StringRef folder) {
@@ -482,26 +492,28 @@ Error makeFolder(StringRef folder) {
 Expected<ExportSummary> exportCompressedTensors(const ImportedModel &model, const Plan &plan,
                                                 StringRef sourceFolder, StringRef folder,
                                                 const ExportOptions &options) {
-  if (model.checkpoint && model.container != Container::Safetensors)
-    return createStringError("--format compressed-tensors takes over config.json and the "
-                             "tokenizer's files, which a " +
-                             name(model.container) +
-                             " checkpoint has not; give --model the safetensors folder");
+  if (model.checkpoint && model.container == Container::None)
+    return createStringError(
+        "the weights of '" + model.name +
+        "' are made up, which is nothing to export; give --model a checkpoint");
   Exporter exporter(model, plan, options);
   if (Error error = exporter.listOutputs())
     return std::move(error);
-  Expected<std::string> config = configText(sourceFolder, exporter.quantization());
-  if (!config)
-    return config.takeError();
+  Expected<NamedTexts> files =
+      model.container == Container::Gguf ? textModelFiles(model) : filesOf(sourceFolder);
+  if (!files)
+    return files.takeError();
+  std::string &config = files->front().second;
+  config = withMember(config, {"quantization_config", "quantization", "compression_config"},
+                      "quantization_config", exporter.quantization());
   if (Error error = makeFolder(folder))
     return std::move(error);
   Expected<ExportSummary> summary = exporter.write((folder + "/model.safetensors").str());
   if (!summary)
     return summary.takeError();
-  if (Error error = writeText(folder + "/config.json", *config))
-    return std::move(error);
-  if (Error error = copyCompanions(sourceFolder, folder))
-    return std::move(error);
+  for (const auto &[name, text] : *files)
+    if (Error error = writeText(folder + "/" + name, text))
+      return std::move(error);
   return summary;
 }
 

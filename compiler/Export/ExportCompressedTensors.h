@@ -12,10 +12,10 @@
 
 namespace gcompile {
 
-// `sourceFolder`: where the checkpoint's config.json lies; it, the tokenizer and the template are
-// taken over. `folder` is made; it has to be new or empty. Errors: no weights, no config.json, a
-// mixture of experts, a plan for another model, a folder that cannot be written. After an error no
-// model.safetensors is there.
+// `sourceFolder`: where the config.json of a safetensors checkpoint lies; it, the tokenizer and the
+// template are taken over. Of a GGUF file they are written anew (TextModelFiles.h). `folder` is
+// made; it has to be new or empty. Errors: no weights, made-up ones, no config.json, a plan for
+// another model, a folder that cannot be written. After an error no model.safetensors is there.
 llvm::Expected<ExportSummary> exportCompressedTensors(const ImportedModel &model, const Plan &plan,
                                                       llvm::StringRef sourceFolder,
                                                       llvm::StringRef folder,

@@ -88,3 +88,12 @@ def logits_of_values(folder, tensors, weights, ids):
     assert experts and not missing and not unexpected, (missing[:3], unexpected[:3])
     model.tie_weights()
     return _run(model, ids)
+
+
+def tokenizer_facts(folder, text):
+    """What transformers makes of the tokenizer and the template of a folder."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer(text)["input_ids"]
+    turns = [{"role": "user", "content": "What is 7 + 5?"}]
+    return (ids, [tokenizer.decode(ids, skip_special_tokens=skip) for skip in (False, True)], tokenizer.eos_token, tokenizer.bos_token, tokenizer.pad_token,
+            tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))

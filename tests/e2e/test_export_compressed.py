@@ -200,17 +200,53 @@ if gc_compressed.torch:
     ids = [2, 5, 6] + [7 + 11 * i % 180 for i in range(40)]
     report.equal(f"experts: compressed-tensors of PyPI decodes {len(gc_compressed.modules_of(tensors))} modules to the same values", decoded_otherwise(tensors, config), [])
     theirs = gc_compressed.logits_of_values(out, tensors, gc_compressed.decompressed(tensors, config), ids)
-    ours = gc.logits(gc.compiled(out, "--target", "host", "--kv-format", "f32", "--context", "256", "--weight-format", "f32"), ids)
+    ours = gc.logits(gc.compiled(out, *options, "--weight-format", "f32"), ids)
     report.at_most("experts: logits of transformers with the library's values", gc.worst_difference(ours, theirs)[0], 1e-3)
 again, _ = export(out, "w4g32", "moe-again")
 second, _ = gc.read_safetensors(os.path.join(again, "model.safetensors"))
 codes = [key for key in tensors if key.endswith(".weight_packed")]
 report.check("experts: importing and exporting again changes no code", len(codes) > 48 and all(second[key][2] == tensors[key][2] for key in codes), f"{len(codes)} tensors")
 
+# From a GGUF file: a text model of its own, with configuration, tokenizer and template as the file states them.
+tiny = os.path.join(folder, "tiny.gguf")
+gc_gguf.convert(gc.TINY, tiny, gc_gguf.BF16)
+micro = os.path.join(gc.DATA, "gguf", "micro.gguf")
+for label, model, ids in (("GGUF, tiny", tiny, prompt), ("GGUF, micro", micro, [2] + [7 + 11 * i % 180 for i in range(40)])):
+    name = os.path.basename(model).removesuffix(".gguf") + "-gguf"
+    out, said = export(model, "w4g32", name)
+    with open(os.path.join(out, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    tensors, _ = gc.read_safetensors(os.path.join(out, "model.safetensors"))
+    theirs, ours = our_values(model, name + "-source"), our_values(out, name)
+    own = [module for module in gc_compressed.modules_of(tensors) if decode(tensors, module, 4)[0] == ours[gguf_name(module)][1]]
+    report.check(f"{label}: our reader's values are those of the description", len(own) == len(gc_compressed.modules_of(tensors)) > 20, f"{len(own)} modules")
+    kept = [line["kept"] for line in said["formats"] if line["written"] == "int4 group 32"]
+    if model == micro:
+        same = [gguf_name(module) for module in gc_compressed.modules_of(tensors) if ours[gguf_name(module)] == theirs[gguf_name(module)]]
+        report.check(f"{label}: codes of Q4_0 are kept", len(same) == sum(kept) >= 9, f"{sum(kept)} tensors, {len(same)} with the file's own values")
+    else:
+        with open(os.path.join(gc.TINY, "config.json"), encoding="utf-8") as file:
+            stated = json.load(file)["text_config"]
+        # What text generation does not need, and what says "none".
+        unsaid = {"attention_dropout", "initializer_range", "use_cache", "use_bidirectional_attention", "num_global_key_value_heads", "num_experts", "top_k_experts", "moe_intermediate_size", "eos_token_id"}
+        differ = {key: (value, config.get(key)) for key, value in stated.items() if key not in unsaid and json.dumps(config.get(key), sort_keys=True) != json.dumps(value, sort_keys=True)}
+        report.equal(f"{label}: the sizes of the checkpoint's own config.json", differ, {})
+        heldout = os.path.join(gc.TINY, "eval", "heldout.txt")
+        tokens = [gc.grun_json(gc.compiled(each, *options, "--weight-format", "f32"), "--tokenize", heldout)["tokens"] for each in (out, gc.TINY)]
+        report.check(f"{label}: tokens of the checkpoint", tokens[0] == tokens[1] and len(tokens[0]) > 1000, f"{len(tokens[0])}")
+        for companion in ("chat_template.jinja", "generation_config.json"):
+            report.check(f"{label}: {companion} is there", os.path.getsize(os.path.join(out, companion)) > 50)
+    if gc_compressed.torch:
+        got = gc.logits(gc.compiled(out, *options, "--weight-format", "f32"), ids)
+        report.at_most(f"{label}: logits of transformers, which loads the folder", gc.worst_difference(got, gc_compressed.logits_as_loaded(out, ids))[0], 1e-3)
+        if model == tiny:
+            with open(os.path.join(gc.TINY, "eval", "heldout.txt"), encoding="utf-8") as file:
+                text = file.read()[:100000] + "<|tool_call>call<tool_call|><bos>\n\n "
+            report.check(f"{label}: tokens, text and template as with the checkpoint's own files, in transformers", gc_compressed.tokenizer_facts(out, text) == gc_compressed.tokenizer_facts(gc.TINY, text))
+
 # What is refused.
 plan = os.path.join(folder, "int8.textproto")
-micro = os.path.join(gc.DATA, "gguf", "micro.gguf")
-for model, formats, context, code, needle in ((micro, "w8", "256", 1, "config.json"), (gc.TINY, "bf16", "256", 1, "no linear layer")):
+for model, formats, context, code, needle in ((gc.TINY, "bf16", "256", 1, "no linear layer"),):
     path = os.path.join(folder, "refused.textproto")
     gc.must([gc.GCOMPILE, "plan", "--model", model, "--target", "host", "--kv-format", "f32", "--context", context, "--weight-format", formats, "--emit", "plan", "-o", path, "--quiet"])
     result = gc.gcompile("export", path, "--model", model, "--format", "compressed-tensors", "-o", os.path.join(folder, "refused"))
