@@ -88,7 +88,9 @@ LogicalResult ProgramLowering::lower(kernel::LaunchOp launch) {
   std::optional<int64_t> tasks = getConstantIntValue(launch.getTasks());
   if (tasks == 1) {
     operands.append({constant(loc, 0), constant(loc, 1)});
-    LLVM::CallOp::create(builder, loc, kernel, operands);
+    // Hundreds of launches share a kernel. Inlined, each would be a copy of it, and optimizing them
+    // in one function took half of code generation.
+    LLVM::CallOp::create(builder, loc, kernel, operands).setNoInline(true);
     return success();
   }
   for (auto [index, operand] : llvm::enumerate(operands))
