@@ -185,8 +185,7 @@ llvm::Error ProbeModel::writeMatrix(const PlacedWeight &weight, const TensorInfo
     if (llvm::Error error =
             model.checkpoint->readRowsAsFloat(tensor, weight.firstRow + first, count, rows))
       return error;
-    for (int64_t row = 0; row < count; ++row)
-      roundTripRow(format, k, rows.data() + row * k, rows.data() + row * k);
+    roundTripRows(format, count, k, rows.data(), rows.data());
     std::vector<uint8_t> panel(bytes);
     packPanel(weight.format, count, k, rows.data(), panel, nullptr, nullptr);
     return write(weightsOffset + weight.offset + first / panelRows * bytes, panel);
@@ -203,12 +202,8 @@ llvm::Error ProbeModel::writeTable(const PlacedWeight &weight, const TensorInfo 
             model.checkpoint->readRowsAsFloat(tensor, weight.firstRow + first, count, rows))
       return error;
     std::vector<uint8_t> packed(count * bytes);
-    for (int64_t row = 0; row < count; ++row) {
-      float *values = rows.data() + row * width;
-      roundTripTableRow(format, weight.columns, weight.slices, values, values);
-      encodeTableRow(weight.format, weight.columns, weight.slices, values,
-                     std::span(packed).subspan(row * bytes, bytes));
-    }
+    roundTripRows(format, count * weight.slices, weight.columns, rows.data(), rows.data());
+    encodeTableRows(weight.format, count, weight.columns, weight.slices, rows.data(), packed);
     return write(tableOffset + first * bytes, packed);
   });
 }

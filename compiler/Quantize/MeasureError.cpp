@@ -20,7 +20,7 @@ namespace {
 PackError weightedError(WeightFormat format, ArrayRef<float> row, ArrayRef<double> moments,
                         std::vector<float> &decoded) {
   decoded.resize(row.size());
-  roundTripRow(format, int64_t(row.size()), row.data(), decoded.data());
+  roundTripRows(format, 1, int64_t(row.size()), row.data(), decoded.data());
   PackError error;
   for (size_t i = 0; i < row.size(); ++i) {
     double x = row[i], difference = x - double(decoded[i]);

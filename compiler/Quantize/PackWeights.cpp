@@ -333,14 +333,13 @@ Error Packer::packTableTask(const PackItem &item, const ItemShape &shape, const 
   int64_t columns = shape.columns / item.slices;
   int64_t rowBytes = rowTableRowBytes(item.format, columns, item.slices);
   scratch.bytes.resize(task.rowCount * rowBytes);
-  for (int64_t row = 0; row < task.rowCount; ++row) {
-    std::span<uint8_t> out = std::span(scratch.bytes).subspan(row * rowBytes, rowBytes);
-    if (keepsGrid[task.item])
-      encodeTableRowFromGrid(scratch.grid, row, item.slices, out);
-    else
-      error += encodeTableRow(item.format, columns, item.slices,
-                              scratch.rows.data() + row * shape.columns, out);
-  }
+  if (keepsGrid[task.item])
+    for (int64_t row = 0; row < task.rowCount; ++row)
+      encodeTableRowFromGrid(scratch.grid, row, item.slices,
+                             std::span(scratch.bytes).subspan(row * rowBytes, rowBytes));
+  else
+    error += encodeTableRows(item.format, task.rowCount, columns, item.slices, scratch.rows.data(),
+                             scratch.bytes);
   return sink(item.section, item.offset + task.firstRow * rowBytes, scratch.bytes);
 }
 

@@ -18,31 +18,31 @@ static float roundedTo(WeightFormat format, float value) {
   }
 }
 
-void roundTripRow(WeightFormat format, int64_t k, const float *row, float *out) {
+void roundTripRows(WeightFormat format, int64_t rowCount, int64_t k, const float *rows,
+                   float *out) {
   const WeightFormatInfo &facts = info(format);
   if (!facts.isInteger || facts.block) {
-    if (facts.bits <= 8)
-      return decodeGridRow(gridFromFloat(format, 1, k, row), 0, out);
-    for (int64_t i = 0; i < k; ++i)
-      out[i] = roundedTo(format, row[i]);
+    for (int64_t r = 0; r < rowCount; ++r, rows += k, out += k) {
+      if (facts.bits <= 8)
+        decodeGridRow(gridFromFloat(format, 1, k, rows), 0, out);
+      else
+        for (int64_t i = 0; i < k; ++i)
+          out[i] = roundedTo(format, rows[i]);
+    }
     return;
   }
   int64_t columns = paddedColumns(format, k);
-  int64_t length = facts.group ? facts.group : columns;
-  std::vector<uint8_t> codes(columns);
-  std::vector<float> scales(columns / length);
-  quantizeRow(format, k, row, codes.data(), scales.data());
-  // Signed codes are stored as they are, others with an offset that makes them unsigned.
-  for (int64_t i = 0; i < k; ++i) {
-    int code = facts.codeOffset ? int(codes[i]) - facts.codeOffset : int(int8_t(codes[i]));
-    out[i] = scales[i / length] * float(code);
-  }
-}
-
-void roundTripTableRow(WeightFormat format, int64_t columns, int64_t slices, const float *row,
-                       float *out) {
-  for (int64_t slice = 0; slice < slices; ++slice)
-    roundTripRow(format, columns, row + slice * columns, out + slice * columns);
+  int64_t length = facts.group ? facts.group : columns, scalesPerRow = columns / length;
+  std::vector<uint8_t> codes(rowCount * columns);
+  std::vector<float> scales(rowCount * scalesPerRow);
+  quantizeRows(format, rowCount, k, rows, codes.data(), scales.data());
+  for (int64_t r = 0; r < rowCount; ++r)
+    for (int64_t i = 0; i < k; ++i) {
+      // Signed codes are stored as they are, others with an offset that makes them unsigned.
+      uint8_t stored = codes[r * columns + i];
+      int code = facts.codeOffset ? int(stored) - facts.codeOffset : int(int8_t(stored));
+      out[r * k + i] = scales[r * scalesPerRow + i / length] * float(code);
+    }
 }
 
 } // namespace gcompile

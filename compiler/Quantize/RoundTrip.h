@@ -10,11 +10,8 @@
 
 namespace gcompile {
 
-// One row of k values; `out` may be the row itself.
-void roundTripRow(WeightFormat format, int64_t k, const float *row, float *out);
-
-// One row of a row table: `slices` pieces of `columns` values, each with scales of its own.
-void roundTripTableRow(WeightFormat format, int64_t columns, int64_t slices, const float *row,
-                       float *out);
+// Contiguous rows of k values, each with scales of its own (of a row table: slices of a row); `out`
+// may be the rows themselves.
+void roundTripRows(WeightFormat format, int64_t rowCount, int64_t k, const float *rows, float *out);
 
 } // namespace gcompile

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace gcompile::detail {
 namespace {
@@ -162,18 +163,18 @@ void appendQ6K(GridRows &grid, const float *values, int64_t n) {
   grid.scales.push_back(d);
 }
 
-void appendW4G128(GridRows &grid, const float *x, int64_t n) {
+void appendW4G128Row(GridRows &grid, const float *row) {
+  constexpr int64_t group = 128;
   const ScaleSearch &search = scaleSearch(WeightFormat::W4G128);
-  float values[128] = {};
-  uint8_t codes[128];
-  std::copy_n(x, n, values);
-  int64_t length = (n + runMultiple - 1) / runMultiple * runMultiple;
-  float scale = 0;
-  findScales(search, values, length, 1, &scale);
-  quantizeRuns(search, 0, values, length, 1, &scale, codes);
-  for (int64_t i = 0; i < n; ++i)
+  int64_t runs = (grid.columns + group - 1) / group;
+  std::vector<float> values(runs * group), scales(runs);
+  std::vector<uint8_t> codes(runs * group);
+  std::copy_n(row, grid.columns, values.data());
+  findScales(search, values.data(), group, group, runs, scales.data());
+  quantizeRuns(search, 0, values.data(), group, group, runs, scales.data(), codes.data());
+  for (int64_t i = 0; i < grid.columns; ++i)
     grid.codes.push_back(int8_t(codes[i]));
-  grid.scales.push_back(scale);
+  grid.scales.insert(grid.scales.end(), scales.begin(), scales.end());
 }
 
 void appendNf4(GridRows &grid, const float *x, int64_t n) {
@@ -193,6 +194,8 @@ void appendNf4(GridRows &grid, const float *x, int64_t n) {
 } // namespace
 
 void appendEncodedRow(GridRows &grid, const float *row) {
+  if (grid.format == WeightFormat::W4G128)
+    return appendW4G128Row(grid, row);
   int64_t run = gridRuns(grid.format).scale;
   for (int64_t first = 0; first < grid.columns; first += run) {
     int64_t count = std::min(run, grid.columns - first);
@@ -203,11 +206,8 @@ void appendEncodedRow(GridRows &grid, const float *row) {
     case WeightFormat::Q6K:
       appendQ6K(grid, row + first, count);
       break;
-    case WeightFormat::NF4:
-      appendNf4(grid, row + first, count);
-      break;
     default:
-      appendW4G128(grid, row + first, count);
+      appendNf4(grid, row + first, count);
     }
   }
 }

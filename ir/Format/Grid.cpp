@@ -108,14 +108,16 @@ GridRows gridFromFloat(WeightFormat format, int64_t rows, int64_t columns, const
   }
   int64_t padded = paddedColumns(format, columns);
   int64_t scalesPerRow = countOf(columns, facts.group);
-  std::vector<uint8_t> codes(padded);
-  std::vector<float> scales(countOf(padded, facts.group));
+  int64_t paddedScales = countOf(padded, facts.group);
+  std::vector<uint8_t> codes(rows * padded);
+  std::vector<float> scales(rows * paddedScales);
+  quantizeRows(format, rows, columns, values, codes.data(), scales.data());
   for (int64_t r = 0; r < rows; ++r) {
-    quantizeRow(format, columns, values + r * columns, codes.data(), scales.data());
     // Codes with an offset are unsigned, others signed.
     for (int64_t i = 0; i < columns; ++i)
-      grid.codes.push_back(int8_t(codes[i] - facts.codeOffset));
-    grid.scales.insert(grid.scales.end(), scales.begin(), scales.begin() + scalesPerRow);
+      grid.codes.push_back(int8_t(codes[r * padded + i] - facts.codeOffset));
+    auto rowScales = scales.begin() + r * paddedScales;
+    grid.scales.insert(grid.scales.end(), rowScales, rowScales + scalesPerRow);
   }
   return grid;
 }

@@ -74,22 +74,22 @@ PackError packFloatPanel(WeightFormat format, int64_t rowCount, int64_t k, const
   return error;
 }
 
-// A row padded to whole groups; `scratch` is used only when padding is needed.
-const float *paddedRow(int64_t k, int64_t columns, const float *row, std::vector<float> &scratch) {
-  if (k == columns)
-    return row;
-  scratch.assign(columns, 0.0f);
-  std::copy(row, row + k, scratch.begin());
-  return scratch.data();
-}
-
-PackError quantizePaddedRow(const WeightFormatInfo &facts, int64_t columns, const float *row,
-                            uint8_t *codes, float *scales) {
+// Codes and scales of rows `stride` values apart; both contiguous, codes padded to whole groups.
+PackError quantizeRowsApart(const WeightFormatInfo &facts, int64_t columns, int64_t rowCount,
+                            int64_t k, int64_t stride, const float *rows, uint8_t *codes,
+                            float *scales) {
   const detail::ScaleSearch &search = detail::scaleSearch(facts.format);
+  std::vector<float> padded;
+  if (k != columns || (facts.group && stride != columns)) {
+    padded.assign(rowCount * columns, 0.0f);
+    for (int64_t r = 0; r < rowCount; ++r)
+      std::copy_n(rows + r * stride, k, padded.data() + r * columns);
+    rows = padded.data(), stride = columns;
+  }
   int64_t length = facts.group ? facts.group : columns;
-  int64_t runs = columns / length;
-  detail::findScales(search, row, length, runs, scales);
-  return detail::quantizeRuns(search, facts.codeOffset, row, length, runs, scales, codes);
+  int64_t runs = rowCount * (columns / length), apart = facts.group ? length : stride;
+  detail::findScales(search, rows, length, apart, runs, scales);
+  return detail::quantizeRuns(search, facts.codeOffset, rows, length, apart, runs, scales, codes);
 }
 
 PackError gridRoundingError(const GridRows &grid, const float *rows) {
@@ -124,24 +124,28 @@ void finishChannelWise(WeightFormat format, int64_t columns, const uint8_t *code
 
 } // namespace
 
-PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t *codes,
-                      float *scales) {
+PackError quantizeRows(WeightFormat format, int64_t rowCount, int64_t k, const float *rows,
+                       uint8_t *codes, float *scales) {
   const WeightFormatInfo &facts = info(format);
   assert(facts.isInteger && !facts.block);
-  std::vector<float> scratch;
-  int64_t columns = paddedColumns(format, k);
-  return quantizePaddedRow(facts, columns, paddedRow(k, columns, row, scratch), codes, scales);
+  return quantizeRowsApart(facts, paddedColumns(format, k), rowCount, k, k, rows, codes, scales);
 }
 
-PackError measureRow(WeightFormat format, int64_t k, const float *row) {
+PackError measureRows(WeightFormat format, int64_t rowCount, int64_t k, int64_t stride,
+                      const float *rows) {
   const WeightFormatInfo &facts = info(format);
-  if (facts.bits > 8)
-    return measureFloatRow(format, k, row);
-  if (!facts.isInteger || facts.block)
-    return gridRoundingError(gridFromFloat(format, 1, k, row), row);
-  int64_t columns = paddedColumns(format, k);
-  std::vector<float> scales(facts.group ? columns / facts.group : 1);
-  return quantizeRow(format, k, row, nullptr, scales.data());
+  if (facts.isInteger && !facts.block) {
+    int64_t columns = paddedColumns(format, k);
+    std::vector<float> scales(rowCount * (facts.group ? columns / facts.group : 1));
+    return quantizeRowsApart(facts, columns, rowCount, k, stride, rows, nullptr, scales.data());
+  }
+  PackError error;
+  for (int64_t r = 0; r < rowCount; ++r) {
+    const float *row = rows + r * stride;
+    error += facts.bits > 8 ? measureFloatRow(format, k, row)
+                            : gridRoundingError(gridFromFloat(format, 1, k, row), row);
+  }
+  return error;
 }
 
 void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const float *groupScales,
@@ -183,11 +187,9 @@ PackError packPanel(WeightFormat format, int64_t rowCount, int64_t k, const floa
   int64_t columns = paddedColumns(format, k);
   int64_t scalesPerRow = facts.group ? columns / facts.group : 1;
   std::vector<uint8_t> codes(panelRows * columns, static_cast<uint8_t>(facts.codeOffset));
-  std::vector<float> rowScales(panelRows * scalesPerRow, 0.0f), scratch;
-  PackError error;
-  for (int64_t r = 0; r < rowCount; ++r)
-    error += quantizePaddedRow(facts, columns, paddedRow(k, columns, rows + r * k, scratch),
-                               codes.data() + r * columns, rowScales.data() + r * scalesPerRow);
+  std::vector<float> rowScales(panelRows * scalesPerRow, 0.0f);
+  PackError error =
+      quantizeRowsApart(facts, columns, rowCount, k, k, rows, codes.data(), rowScales.data());
   layOutPanel(format, k, codes.data(), rowScales.data(), panel);
   if (facts.group == 0)
     finishChannelWise(format, columns, codes.data(), rowScales.data(), scales, corrections);
@@ -261,26 +263,27 @@ void layOutTableSlice(const WeightFormatInfo &facts, const uint8_t *codes, int64
 
 } // namespace
 
-PackError encodeTableRow(WeightFormat format, int64_t columns, int64_t slices, const float *row,
-                         std::span<uint8_t> out) {
+PackError encodeTableRows(WeightFormat format, int64_t rowCount, int64_t columns, int64_t slices,
+                          const float *rows, std::span<uint8_t> out) {
   const WeightFormatInfo &facts = info(format);
+  int64_t rowBytes = rowTableRowBytes(format, columns, slices);
   assert(isRowTableFormat(format));
-  assert(static_cast<int64_t>(out.size()) == rowTableRowBytes(format, columns, slices));
-  int64_t padded = (columns + 63) / 64 * 64;
+  assert(static_cast<int64_t>(out.size()) == rowCount * rowBytes);
+  int64_t padded = (columns + 63) / 64 * 64, pieces = rowCount * slices;
   int64_t sliceBytes = rowTableSliceBytes(format, columns);
   std::memset(out.data(), 0, out.size());
   PackError error;
-  std::vector<uint8_t> codes(facts.isInteger ? padded : 0);
-  std::vector<float> scratch;
-  for (int64_t slice = 0; slice < slices; ++slice) {
-    const float *values = row + slice * columns;
-    uint8_t *at = out.data() + slice * sliceBytes;
+  std::vector<uint8_t> codes(facts.isInteger ? pieces * padded : 0);
+  std::vector<float> scales(facts.isInteger ? pieces : 0);
+  if (facts.isInteger)
+    error = quantizeRowsApart(facts, padded, pieces, columns, columns, rows, codes.data(),
+                              scales.data());
+  for (int64_t piece = 0; piece < pieces; ++piece) {
+    const float *values = rows + piece * columns;
+    uint8_t *row = out.data() + piece / slices * rowBytes, *at = row + piece % slices * sliceBytes;
     if (facts.isInteger) {
-      float scale = 0;
-      error += quantizePaddedRow(facts, padded, paddedRow(columns, padded, values, scratch),
-                                 codes.data(), &scale);
-      layOutTableSlice(facts, codes.data(), padded, at);
-      std::memcpy(out.data() + slices * sliceBytes + 4 * slice, &scale, 4);
+      layOutTableSlice(facts, codes.data() + piece * padded, padded, at);
+      std::memcpy(row + slices * sliceBytes + 4 * (piece % slices), &scales[piece], 4);
       continue;
     }
     error += measureFloatRow(format, columns, values);

@@ -2,8 +2,9 @@
 // and to rows of row tables, with a search for the scale that minimises the squared error.
 //
 // Results are the same bytes on every machine and for every split of the work: all sums have a
-// fixed order and no multiply-add is fused. Values must be finite (the reader of checkpoints
-// refuses others). Decoding for tests is in ReferenceDecode.h, written apart from this.
+// fixed order, and multiply-adds are fused where that is written and nowhere else. Values must be
+// finite (the reader of checkpoints refuses others). Decoding for tests is in ReferenceDecode.h,
+// written apart from this.
 #pragma once
 
 #include "ir/Format/Format.h"
@@ -38,15 +39,20 @@ PackError packPanel(WeightFormat format, int64_t rowCount, int64_t k, const floa
 PackError packMatrix(WeightFormat format, int64_t n, int64_t k, const float *rows,
                      std::span<uint8_t> blob);
 
-// The error that packing one row would make, without writing anything.
-PackError measureRow(WeightFormat format, int64_t k, const float *row);
+// The error that packing rows of k values, `stride` values apart, would make, without writing
+// anything. Sixteen rows of a channel-wise format cost as much as one.
+PackError measureRows(WeightFormat format, int64_t rowCount, int64_t k, int64_t stride,
+                      const float *rows);
+inline PackError measureRow(WeightFormat format, int64_t k, const float *row) {
+  return measureRows(format, 1, k, k, row);
+}
 
-// Codes of one row of an integer format without blocks as stored (w + codeOffset), `paddedColumns`
-// of them, and its scales: one, or one per group already rounded to f16.
-PackError quantizeRow(WeightFormat format, int64_t k, const float *row, uint8_t *codes,
-                      float *scales);
+// Codes of contiguous rows of an integer format without blocks as stored (w + codeOffset),
+// `paddedColumns` a row, and their scales: one a row, or one per group already rounded to f16.
+PackError quantizeRows(WeightFormat format, int64_t rowCount, int64_t k, const float *rows,
+                       uint8_t *codes, float *scales);
 
-// Places codes and scales that are known already (64 rows, as quantizeRow gives them; row stride
+// Places codes and scales that are known already (64 rows, as quantizeRows gives them; row stride
 // paddedColumns and, for group formats, one scale per group) in a panel. Integer formats without
 // blocks.
 void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const float *groupScales,
@@ -58,10 +64,10 @@ void layOutPanel(WeightFormat format, int64_t k, const uint8_t *codes, const flo
 void packPanelFromGrid(const GridRows &grid, int64_t firstRow, int64_t rowCount,
                        std::span<uint8_t> panel, float *scales, int32_t *corrections);
 
-// One row of a row table: `slices` pieces of `columns` values (contiguous) to
-// rowTableRowBytes(format, columns, slices) bytes.
-PackError encodeTableRow(WeightFormat format, int64_t columns, int64_t slices, const float *row,
-                         std::span<uint8_t> out);
+// Rows of a row table: `slices` pieces of `columns` values each (contiguous) to
+// rowTableRowBytes(format, columns, slices) bytes each.
+PackError encodeTableRows(WeightFormat format, int64_t rowCount, int64_t columns, int64_t slices,
+                          const float *rows, std::span<uint8_t> out);
 
 // Row `row` of `grid` as one row of a row table (w8 w4 w2): grid.columns / slices columns a slice.
 // The grid has one scale a row, which all slices get, or one for each slice.

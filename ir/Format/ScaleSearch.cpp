@@ -1,69 +1,58 @@
-// Vectors of 16 floats with fixed lane meaning; compiled several times (x86-64 baseline, AVX2,
-// AVX-512) and chosen at start. Every variant does the same IEEE operations in the same order
-// (-ffp-contract=off, see CMakeLists.txt), so all give the same bytes.
+// Compiled several times (the oldest x86-64, AVX2, AVX-512) and chosen when first used; every
+// variant gives the same bytes (FloatLanes.h).
 //
-// The candidate search keeps candidates in the lanes and broadcasts the weights: no horizontal
-// sums, and 32 candidates cost 18 vector operations a weight.
+// The lanes are 16 runs, transposed: no sum over lanes, and no work that a short run does not
+// share. A candidate is left as soon as none of the 16 runs can do better with it than with one
+// before it, which changes no result: sums of squares only grow, in rounded arithmetic too.
 #include "ir/Format/ScaleSearch.h"
-#include "ir/Format/FloatConvert.h"
+#include "ir/Format/FloatLanes.h"
 
 #include <algorithm>
-#include <array>
+#include <cassert>
 #include <cmath>
-#include <cstring>
-
-// Clones need an ifunc resolver, which sanitizers run before they are ready. GC_NO_CLONES: tests
-// compare the baseline with the clones.
-#if defined(GC_NO_CLONES)
-#elif defined(__SANITIZE_ADDRESS__)
-#define GC_NO_CLONES
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GC_NO_CLONES
-#endif
-#endif
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(GC_NO_CLONES)
-#define GC_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define GC_CLONES
-#endif
-#define GC_INLINE inline __attribute__((always_inline))
+#include <limits>
+#include <utility>
+#include <vector>
 
 namespace gcompile::detail {
 namespace {
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef int32_t Ints __attribute__((vector_size(64)));
-typedef uint32_t Words __attribute__((vector_size(64)));
-typedef double HalfDoubles __attribute__((vector_size(64)));
-typedef float HalfFloats __attribute__((vector_size(32)));
 typedef uint8_t Bytes __attribute__((vector_size(16)));
 
-constexpr int lanes = 16;
 // Values summed in float before the sum moves to double.
 constexpr int64_t blockLength = 512;
+// Values between two looks at whether a candidate can still win.
+constexpr int64_t lookLength = 16;
 // Adding and subtracting this rounds |x| < 2^22 to the nearest integer, ties to even.
 constexpr float roundingShift = 0x1.8p23f;
 
-// The helpers take vectors by reference: by value they would be bound to one ABI.
-GC_INLINE void load(Floats &out, const float *at) { std::memcpy(&out, at, sizeof(out)); }
+// Scales with all that is needed to round by them.
+struct Rounding {
+  Floats scale, inverse, low, high; // low and high: the range of codes, shifted
+};
 
-GC_INLINE void splat(Floats &out, float value) { out = value - Floats{}; }
-
-GC_INLINE void roundCodes(Floats &codes, const Floats &values, const Floats &inverse,
-                          const Floats &low, const Floats &high) {
-  Floats t = values * inverse;
-  t = t < low ? low : t;
-  t = t > high ? high : t;
-  codes = (t + roundingShift) - roundingShift;
+// 1 / scale, and 0 for scales that have no finite inverse: their codes are all 0.
+GC_INLINE void invert(Floats &inverse, const Floats &scale) {
+  inverse = 1.0f / scale;
+  Words magnitude = (Words)inverse & 0x7fffffffu;
+  inverse = magnitude < 0x7f800000u ? inverse : Floats{};
 }
 
-// Sums the 16 lanes in one fixed tree.
-GC_INLINE double sum(const Floats &v) {
-  double part[8];
-  for (int i = 0; i < 8; ++i)
-    part[i] = static_cast<double>(v[i]) + static_cast<double>(v[i + 8]);
-  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+GC_INLINE void prepare(Rounding &rounding, const ScaleSearch &search, const Floats &scale) {
+  rounding.scale = scale;
+  invert(rounding.inverse, scale);
+  splat(rounding.low, search.minCode + roundingShift);
+  splat(rounding.high, search.maxCode + roundingShift);
+}
+
+template <typename Fused>
+GC_INLINE void roundCodes(Floats &codes, const Floats &values, const Rounding &rounding) {
+  Floats shift;
+  splat(shift, roundingShift);
+  Fused::multiplyAdd(codes, values, rounding.inverse, shift);
+  codes = codes < rounding.low ? rounding.low : codes;
+  codes = codes > rounding.high ? rounding.high : codes;
+  codes -= shift;
 }
 
 // f32 values rounded to f16, saturating, as floatFromF16(f16FromFloat(x)) does.
@@ -79,176 +68,197 @@ GC_INLINE void roundToF16(Floats &value) {
   value = (Floats)(result | sign);
 }
 
-// 1 / scale, and 0 for scales that have no finite inverse: their codes are all 0.
-GC_INLINE void invert(Floats &inverse, const Floats &scale) {
-  inverse = 1.0f / scale;
-  Words magnitude = (Words)inverse & 0x7fffffffu;
-  inverse = magnitude < 0x7f800000u ? inverse : Floats{};
+// error += (value − scale · code)².
+template <typename Fused>
+GC_INLINE void addError(Floats &error, Floats &codes, const Floats &values,
+                        const Rounding &rounding) {
+  Floats difference;
+  roundCodes<Fused>(codes, values, rounding);
+  Fused::multiplyAdd(difference, -codes, rounding.scale, values);
+  Fused::multiplyAdd(error, difference, difference, error);
 }
 
-GC_INLINE float invertOne(float scale) {
-  float inverse = 1.0f / scale;
-  return std::isfinite(inverse) ? inverse : 0.0f;
+// Sixteen runs: value i of all of them at 16 · i.
+struct Runs {
+  const float *values;
+  int64_t length;
+};
+
+GC_INLINE void addWide(Doubles &sum, const Floats &part) {
+  Doubles wide;
+  widen(wide, part);
+  sum.low += wide.low;
+  sum.high += wide.high;
 }
 
-GC_INLINE void addWide(HalfDoubles &low, HalfDoubles &high, const Floats &value) {
-  HalfFloats halves[2];
-  std::memcpy(halves, &value, sizeof(halves));
-  low += __builtin_convertvector(halves[0], HalfDoubles);
-  high += __builtin_convertvector(halves[1], HalfDoubles);
-}
-
-// Σ (value − scale · code)² for each of the scales.
-template <int Vectors>
-GC_INLINE void candidateErrors(const float *values, int64_t length, const Floats *scales,
-                               const Floats &low, const Floats &high, double *errors) {
-  Floats inverse[Vectors];
-  HalfDoubles total[2 * Vectors] = {};
-  for (int v = 0; v < Vectors; ++v)
-    invert(inverse[v], scales[v]);
-  for (int64_t begin = 0; begin < length; begin += blockLength) {
-    int64_t end = std::min(length, begin + blockLength);
-    Floats part[Vectors] = {};
-    for (int64_t i = begin; i < end; ++i) {
-      Floats x, q;
-      splat(x, values[i]);
-      for (int v = 0; v < Vectors; ++v) {
-        roundCodes(q, x, inverse[v], low, high);
-        Floats difference = x - q * scales[v];
-        part[v] += difference * difference;
+// Σ (value − scale · code)² of every lane; false, and no sums, when no lane can be below `best`.
+template <typename Fused>
+GC_INLINE bool candidateErrors(Doubles &sum, const Runs &runs, const Rounding &rounding,
+                               const Doubles &best) {
+  sum = {};
+  for (int64_t begin = 0; begin < runs.length; begin += blockLength) {
+    int64_t end = std::min(runs.length, begin + blockLength);
+    // What this block may add, rounded up.
+    Doubles left = {best.low - sum.low, best.high - sum.high};
+    Floats limit, even = {}, odd = {}, x, q; // two sums, as one would wait for itself
+    narrow(limit, left);
+    limit *= 1 + 0x1p-22f;
+    for (int64_t i = begin; i < end;) {
+      for (int64_t look = i + lookLength; i < look; i += 2) {
+        load(x, runs.values + lanes * i);
+        addError<Fused>(even, q, x, rounding);
+        load(x, runs.values + lanes * (i + 1));
+        addError<Fused>(odd, q, x, rounding);
       }
+      if (!any(even + odd < limit))
+        return false;
     }
-    for (int v = 0; v < Vectors; ++v)
-      addWide(total[2 * v], total[2 * v + 1], part[v]);
+    addWide(sum, even + odd);
   }
-  std::memcpy(errors, total, sizeof(total));
+  return true;
 }
 
 struct Fit {
-  double valueCode = 0, codeCode = 0, error = 0; // Σ x·q, Σ q², Σ (x − s·q)²
+  Doubles valueCode, codeCode, error; // Σ x·q, Σ q², Σ (x − s·q)²
 };
 
-GC_INLINE Fit fitScale(const float *values, int64_t length, float scale, float minCode,
-                       float maxCode) {
-  Floats inverse, low, high, x, q;
-  splat(inverse, invertOne(scale));
-  splat(low, minCode);
-  splat(high, maxCode);
-  Fit fit;
-  for (int64_t begin = 0; begin < length; begin += blockLength) {
-    int64_t end = std::min(length, begin + blockLength);
-    Floats valueCode = {}, codeCode = {}, error = {};
-    for (int64_t i = begin; i < end; i += lanes) {
-      load(x, values + i);
-      roundCodes(q, x, inverse, low, high);
-      Floats difference = x - q * scale;
-      valueCode += x * q;
-      codeCode += q * q;
-      error += difference * difference;
+template <typename Fused>
+GC_INLINE void fitScales(Fit &fit, const Runs &runs, const Rounding &rounding) {
+  fit = {};
+  for (int64_t begin = 0; begin < runs.length; begin += blockLength) {
+    int64_t end = std::min(runs.length, begin + blockLength);
+    Floats valueCode = {}, codeCode = {}, error = {}, x, q;
+    for (int64_t i = begin; i < end; ++i) {
+      load(x, runs.values + lanes * i);
+      addError<Fused>(error, q, x, rounding);
+      Fused::multiplyAdd(valueCode, x, q, valueCode);
+      Fused::multiplyAdd(codeCode, q, q, codeCode);
     }
-    fit.valueCode += sum(valueCode);
-    fit.codeCode += sum(codeCode);
-    fit.error += sum(error);
+    addWide(fit.valueCode, valueCode);
+    addWide(fit.codeCode, codeCode);
+    addWide(fit.error, error);
   }
-  return fit;
 }
 
-GC_INLINE float largestMagnitude(const float *values, int64_t length, bool *positive) {
+// The largest magnitude of each run, and that value with its sign.
+GC_INLINE void findPeaks(Floats &magnitude, Floats &peak, const Runs &runs) {
   Floats low = {}, high = {}, x;
-  for (int64_t i = 0; i < length; i += lanes) {
-    load(x, values + i);
+  for (int64_t i = 0; i < runs.length; ++i) {
+    load(x, runs.values + lanes * i);
     low = x < low ? x : low;
     high = x > high ? x : high;
   }
-  float least = 0, most = 0;
-  for (int i = 0; i < lanes; ++i) {
-    least = std::min(least, low[i]);
-    most = std::max(most, high[i]);
-  }
-  *positive = most > -least;
-  return std::max(most, -least);
+  magnitude = high > -low ? high : -low;
+  peak = high > -low ? high : low;
 }
 
-template <int Vectors>
-GC_INLINE float findScale(const ScaleSearch &search, const float *values, int64_t length) {
-  bool positive;
-  float absmax = largestMagnitude(values, length, &positive);
-  if (absmax == 0)
-    return 0;
+template <typename Fused>
+GC_INLINE void findSixteen(const ScaleSearch &search, const Runs &runs, Floats &scale) {
+  Floats magnitude, peak, unit;
+  findPeaks(magnitude, peak, runs);
   // The lopsided side is the negative one: turn the largest weight there.
-  float signedMax = search.lopsided && positive ? -absmax : absmax;
+  unit = search.lopsided ? -peak : magnitude;
   bool toF16 = search.scaleType == ScaleType::F16;
-  Floats scales[Vectors], low, high;
-  splat(low, search.minCode);
-  splat(high, search.maxCode);
-  for (int v = 0; v < Vectors; ++v) {
-    load(scales[v], search.candidates + lanes * v);
-    scales[v] *= signedMax;
-    if (toF16)
-      roundToF16(scales[v]);
-  }
-  double errors[lanes * Vectors];
-  candidateErrors<Vectors>(values, length, scales, low, high, errors);
-  int best = 0;
-  for (int i = 1; i < lanes * Vectors; ++i)
-    if (errors[i] < errors[best])
-      best = i;
-  float scale = scales[best / lanes][best % lanes];
 
-  Fit fit = fitScale(values, length, scale, search.minCode, search.maxCode);
-  for (int round = 0; round < 3 && fit.codeCode > 0 && fit.error > 0; ++round) {
-    float refined = static_cast<float>(fit.valueCode / fit.codeCode);
+  Doubles best, error;
+  best.low = best.high = std::numeric_limits<double>::infinity() - HalfDoubles{};
+  scale = Floats{};
+  Rounding rounding;
+  Ints better;
+  for (int candidate = 0; candidate < search.candidateCount; ++candidate) {
+    Floats tried = unit * search.candidates[candidate];
     if (toF16)
-      refined = floatFromF16(f16FromFloat(refined));
-    if (refined == scale || !std::isfinite(refined))
+      roundToF16(tried);
+    prepare(rounding, search, tried);
+    // What the largest value alone costs rules out most candidates that clip it.
+    Floats least = {}, codes;
+    addError<Fused>(least, codes, peak, rounding);
+    widen(error, least);
+    isBelow(better, error, best);
+    if (!any(better) || !candidateErrors<Fused>(error, runs, rounding, best))
+      continue;
+    isBelow(better, error, best);
+    choose(best, better, error);
+    scale = better ? tried : scale;
+  }
+
+  Fit fit, next;
+  prepare(rounding, search, scale);
+  fitScales<Fused>(fit, runs, rounding);
+  Doubles zero;
+  Ints open, hasCodes;
+  for (int round = 0; round < 3; ++round) {
+    isBelow(hasCodes, zero, fit.codeCode);
+    isBelow(open, zero, fit.error);
+    open &= hasCodes;
+    Doubles quotient;
+    quotient.low = fit.valueCode.low / fit.codeCode.low;
+    quotient.high = fit.valueCode.high / fit.codeCode.high;
+    Floats refined;
+    narrow(refined, quotient);
+    if (toF16)
+      roundToF16(refined);
+    open &= ((Words)refined & 0x7fffffffu) < 0x7f800000u;
+    refined = open ? refined : scale;
+    open &= refined != scale;
+    if (!any(open))
       break;
-    Fit next = fitScale(values, length, refined, search.minCode, search.maxCode);
-    if (!(next.error < fit.error))
-      break;
-    scale = refined;
-    fit = next;
+    prepare(rounding, search, refined);
+    fitScales<Fused>(next, runs, rounding);
+    isBelow(better, next.error, fit.error);
+    better &= open;
+    scale = better ? refined : scale;
+    choose(fit.valueCode, better, next.valueCode);
+    choose(fit.codeCode, better, next.codeCode);
+    choose(fit.error, better, next.error);
   }
   // A scale without inverse would give codes of 0 anyway; say so plainly.
-  return fit.codeCode > 0 ? scale : 0.0f;
+  isBelow(hasCodes, zero, fit.codeCode);
+  scale = hasCodes ? scale : Floats{};
 }
 
-} // namespace
-
-GC_CLONES
-void findScales(const ScaleSearch &search, const float *values, int64_t length, int64_t runs,
-                float *scales) {
-  for (int64_t run = 0; run < runs; ++run)
-    scales[run] = search.candidateCount == lanes
-                      ? findScale<1>(search, values + run * length, length)
-                      : findScale<2>(search, values + run * length, length);
+template <typename Fused>
+GC_INLINE void findAll(const ScaleSearch &search, const float *values, int64_t length,
+                       int64_t stride, int64_t runs, float *scales, float *transposed) {
+  for (int64_t first = 0; first < runs; first += lanes) {
+    int64_t count = std::min<int64_t>(lanes, runs - first);
+    for (int64_t i = 0; i < length; i += lanes) {
+      Floats rows[lanes] = {};
+      for (int64_t run = 0; run < count; ++run)
+        load(rows[run], values + (first + run) * stride + i);
+      transpose(rows);
+      std::memcpy(transposed + lanes * i, rows, sizeof(rows));
+    }
+    Floats found;
+    findSixteen<Fused>(search, {transposed, length}, found);
+    std::memcpy(scales + first, &found, sizeof(float) * count);
+  }
 }
 
-GC_CLONES
-PackError quantizeRuns(const ScaleSearch &search, int codeOffset, const float *values,
-                       int64_t length, int64_t runs, const float *scales, uint8_t *codes) {
-  PackError result;
-  Floats low, high, inverse, x, q;
-  splat(low, search.minCode);
-  splat(high, search.maxCode);
+template <typename Fused>
+GC_INLINE void roundAll(const ScaleSearch &search, int codeOffset, const float *values,
+                        int64_t length, int64_t stride, int64_t runs, const float *scales,
+                        uint8_t *codes, PackError &result) {
+  Rounding rounding;
+  Floats x, q, scale;
   for (int64_t run = 0; run < runs; ++run) {
-    float scale = scales[run];
-    splat(inverse, invertOne(scale));
+    splat(scale, scales[run]);
+    prepare(rounding, search, scale);
     HalfDoubles error = {}, square = {};
-    for (int64_t i = run * length; i < (run + 1) * length; i += lanes) {
-      load(x, values + i);
-      roundCodes(q, x, inverse, low, high);
+    for (int64_t i = 0; i < length; i += lanes) {
+      load(x, values + run * stride + i);
+      roundCodes<Fused>(q, x, rounding);
       if (codes) {
         Bytes stored =
             __builtin_convertvector(__builtin_convertvector(q, Ints) + codeOffset, Bytes);
-        std::memcpy(codes + i, &stored, sizeof(stored));
+        std::memcpy(codes + run * length + i, &stored, sizeof(stored));
       }
-      HalfFloats x2[2], q2[2];
-      std::memcpy(x2, &x, sizeof(x2));
-      std::memcpy(q2, &q, sizeof(q2));
-      for (int half = 0; half < 2; ++half) {
-        HalfDoubles wide = __builtin_convertvector(x2[half], HalfDoubles);
-        HalfDoubles decoded =
-            __builtin_convertvector(q2[half], HalfDoubles) * static_cast<double>(scale);
+      Doubles value, code;
+      widen(value, x);
+      widen(code, q);
+      double factor = scales[run];
+      for (auto [wide, decoded] :
+           {std::pair{value.low, code.low * factor}, std::pair{value.high, code.high * factor}}) {
         error += (wide - decoded) * (wide - decoded);
         square += wide * wide;
       }
@@ -258,6 +268,64 @@ PackError quantizeRuns(const ScaleSearch &search, int codeOffset, const float *v
       result.squaredSum += square[i];
     }
   }
+}
+
+// One compilation of the two.
+struct Variant {
+  void (*find)(const ScaleSearch &, const float *, int64_t, int64_t, int64_t, float *, float *);
+  void (*round)(const ScaleSearch &, int, const float *, int64_t, int64_t, int64_t, const float *,
+                uint8_t *, PackError &);
+};
+
+#define GC_VARIANT(name, fused, ...)                                                               \
+  __VA_ARGS__ void find##name(const ScaleSearch &search, const float *values, int64_t length,      \
+                              int64_t stride, int64_t runs, float *scales, float *transposed) {    \
+    findAll<fused>(search, values, length, stride, runs, scales, transposed);                      \
+  }                                                                                                \
+  __VA_ARGS__ void round##name(const ScaleSearch &search, int codeOffset, const float *values,     \
+                               int64_t length, int64_t stride, int64_t runs, const float *scales,  \
+                               uint8_t *codes, PackError &result) {                                \
+    roundAll<fused>(search, codeOffset, values, length, stride, runs, scales, codes, result);      \
+  }                                                                                                \
+  [[maybe_unused]] constexpr Variant variant##name = {find##name, round##name};
+
+// GC_OLDEST_VARIANT: tests compare it with the others.
+#if defined(__x86_64__)
+GC_VARIANT(Oldest, FusedByDoubles)
+GC_VARIANT(Avx2, FusedByHardware, __attribute__((target("arch=x86-64-v3"))))
+GC_VARIANT(Avx512, FusedByHardware,
+           __attribute__((target("arch=x86-64-v4"), min_vector_width(512))))
+
+const Variant &variant() {
+#ifndef GC_OLDEST_VARIANT
+  static const Variant &best = __builtin_cpu_supports("x86-64-v4")   ? variantAvx512
+                               : __builtin_cpu_supports("x86-64-v3") ? variantAvx2
+                                                                     : variantOldest;
+  return best;
+#else
+  return variantOldest;
+#endif
+}
+#else
+GC_VARIANT(Only, FusedByHardware)
+const Variant &variant() { return variantOnly; }
+#endif
+
+} // namespace
+
+void findScales(const ScaleSearch &search, const float *values, int64_t length, int64_t stride,
+                int64_t runs, float *scales) {
+  assert(length % runMultiple == 0);
+  std::vector<float> transposed(lanes * length);
+  variant().find(search, values, length, stride, runs, scales, transposed.data());
+}
+
+PackError quantizeRuns(const ScaleSearch &search, int codeOffset, const float *values,
+                       int64_t length, int64_t stride, int64_t runs, const float *scales,
+                       uint8_t *codes) {
+  assert(length % runMultiple == 0);
+  PackError result;
+  variant().round(search, codeOffset, values, length, stride, runs, scales, codes, result);
   return result;
 }
 
@@ -274,82 +342,6 @@ PackError sumErrors(const float *values, const float *decoded, int64_t count) {
     result.squaredSum += square[i];
   }
   return result;
-}
-
-namespace {
-
-// Candidate lists, as multiples of absmax. First comes the plain choice (all values in range), so
-// that it wins ties.
-
-// w8: 255 levels leave little to gain by clipping; from no clipping down to `least` of the range.
-constexpr std::array<float, 16> candidates8(double least) {
-  std::array<float, 16> list{};
-  for (int i = 0; i < 16; ++i)
-    list[i] = static_cast<float>((1 - (1 - least) * i / 15) / 127);
-  return list;
-}
-
-// w4: grids of 8, 7, 6, 5 and 4 levels a side (coarser ones are among their multiples), then 27
-// ratios of the unclipped scale, equally spaced (groups) or in geometric steps (long rows, whose
-// largest weight may be far out).
-constexpr std::array<float, 32> candidates4(double first, double step, double factor) {
-  std::array<float, 32> list{};
-  for (int i = 0; i < 5; ++i)
-    list[i] = static_cast<float>(1.0 / (8 - i));
-  double ratio = first;
-  for (int i = 5; i < 32; ++i) {
-    list[i] = static_cast<float>(ratio / 8);
-    ratio = ratio * factor - step;
-  }
-  return list;
-}
-
-// w2: both orientations, as the side with one code only matters for most values. Grids of 2 and 1
-// levels a side, then 14 ratios.
-constexpr std::array<float, 32> candidates2(double first, double step, double factor) {
-  std::array<float, 32> list{};
-  double ratio = first;
-  for (int i = 0; i < 16; ++i) {
-    double value = i == 0 ? 0.5 : i == 1 ? 1.0 : ratio;
-    if (i > 1)
-      ratio = ratio * factor - step;
-    list[2 * i] = static_cast<float>(value);
-    list[2 * i + 1] = static_cast<float>(-value);
-  }
-  return list;
-}
-
-constexpr auto rowCandidates8 = candidates8(0.6), groupCandidates8 = candidates8(0.92);
-constexpr auto rowCandidates4 = candidates4(0.98, 0, 0.933);
-constexpr auto groupCandidates4 = candidates4(1.11, 0.02, 1);
-constexpr auto rowCandidates2 = candidates2(0.45, 0, 0.86);
-constexpr auto groupCandidates2 = candidates2(0.72, 0.036, 1);
-
-constexpr ScaleSearch row8 = {-127, 127, ScaleType::F32, 16, rowCandidates8.data(), false};
-constexpr ScaleSearch row4 = {-8, 7, ScaleType::F32, 32, rowCandidates4.data(), true};
-constexpr ScaleSearch row2 = {-2, 1, ScaleType::F32, 32, rowCandidates2.data(), true};
-constexpr ScaleSearch group8 = {-127, 127, ScaleType::F16, 16, groupCandidates8.data(), false};
-constexpr ScaleSearch group4 = {-8, 7, ScaleType::F16, 32, groupCandidates4.data(), true};
-constexpr ScaleSearch group2 = {-2, 1, ScaleType::F16, 32, groupCandidates2.data(), true};
-
-} // namespace
-
-const ScaleSearch &scaleSearch(WeightFormat format) {
-  switch (format) {
-  case WeightFormat::W4:
-    return row4;
-  case WeightFormat::W2:
-    return row2;
-  case WeightFormat::W8G32:
-    return group8;
-  case WeightFormat::W4G32:
-  case WeightFormat::W4G128:
-    return group4;
-  case WeightFormat::W2G64:
-    return group2;
-  default:
-    return row8;
-  }
 }
 
 } // namespace gcompile::detail

@@ -29,14 +29,16 @@ struct ScaleSearch {
 
 const ScaleSearch &scaleSearch(WeightFormat format); // integer formats
 
-// For each of `runs` runs of `length` values: writes its scale.
-void findScales(const ScaleSearch &search, const float *values, int64_t length, int64_t runs,
-                float *scales);
+// For each of `runs` runs of `length` values, `stride` values apart: writes its scale. Sixteen runs
+// are searched at once, so that fewer cost as much as sixteen.
+void findScales(const ScaleSearch &search, const float *values, int64_t length, int64_t stride,
+                int64_t runs, float *scales);
 
-// Codes (value / scale rounded to nearest even, clamped, plus codeOffset) with one scale per run.
-// `codes` may be null. The error is that against scale · code.
+// Codes (value / scale rounded to nearest even, clamped, plus codeOffset) with one scale per run,
+// contiguous. `codes` may be null. The error is that against scale · code.
 PackError quantizeRuns(const ScaleSearch &search, int codeOffset, const float *values,
-                       int64_t length, int64_t runs, const float *scales, uint8_t *codes);
+                       int64_t length, int64_t stride, int64_t runs, const float *scales,
+                       uint8_t *codes);
 
 // Σ value² with the same order of sums, for float formats: and Σ (value − decoded)².
 PackError sumErrors(const float *values, const float *decoded, int64_t count);

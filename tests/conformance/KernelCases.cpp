@@ -167,8 +167,8 @@ KernelCase gatherTableCase(WeightFormat format) {
   int64_t rowBytes = rowTableRowBytes(format, columns, slices);
   std::vector<uint8_t> table(tableRows * rowBytes);
   for (int64_t row = 0; row < tableRows; ++row)
-    encodeTableRow(format, columns, slices, randomFloats(slices * columns, 100 + row, 1).data(),
-                   std::span(table).subspan(row * rowBytes, rowBytes));
+    encodeTableRows(format, 1, columns, slices, randomFloats(slices * columns, 100 + row, 1).data(),
+                    std::span(table).subspan(row * rowBytes, rowBytes));
   std::vector<int32_t> indices = {8, 0, 3, 3};
   CaseBuilder c("gather_rows", "table_" + std::string(name(format)));
   std::string types = c.input("%i", memref({4}, "i32"), indices) + ", " +

@@ -270,8 +270,8 @@ TEST_P(LinearKernels, GatherTableRows) {
     std::vector<uint8_t> table(tableRows * rowBytes);
     for (int64_t row = 0; row < tableRows; ++row) {
       std::vector<float> values = randomFloats(slices * columns, 100 + row);
-      encodeTableRow(format(), columns, slices, values.data(),
-                     std::span(table).subspan(row * rowBytes, rowBytes));
+      encodeTableRows(format(), 1, columns, slices, values.data(),
+                      std::span(table).subspan(row * rowBytes, rowBytes));
     }
     std::vector<int32_t> indices = {8, 0, 3, 3};
     std::string t = memref({(int64_t)table.size()}, "i8"), y = memref({4, columns}, "f32");

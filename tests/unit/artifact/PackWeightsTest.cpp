@@ -221,7 +221,7 @@ TEST(PackWeights, VectorsAndRowTables) {
   values = checkpoint.values(table);
   std::vector<uint8_t> row(rowBytes);
   for (int64_t index : {0, 499, 999}) {
-    encodeTableRow(WeightFormat::W4, 96, 5, values.data() + index * 480, row);
+    encodeTableRows(WeightFormat::W4, 1, 96, 5, values.data() + index * 480, row);
     EXPECT_EQ(memcmp(out.data() + items[2].offset + index * rowBytes, row.data(), rowBytes), 0);
   }
 }
@@ -446,7 +446,8 @@ TEST(MeasureErrors, EqualsTheErrorOfPackingTheSample) {
   PackError sum;
   std::vector<uint8_t> row(rowTableRowBytes(WeightFormat::W4, 64, 4));
   for (int64_t i = 0; i < 40; ++i)
-    sum += encodeTableRow(WeightFormat::W4, 64, 4, checkpoint.values(table).data() + i * 256, row);
+    sum +=
+        encodeTableRows(WeightFormat::W4, 1, 64, 4, checkpoint.values(table).data() + i * 256, row);
   EXPECT_NEAR((*errors)[1][0], sum.relative(), 1e-9 * sum.relative());
 }
 

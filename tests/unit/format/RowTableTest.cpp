@@ -15,7 +15,7 @@ namespace {
 std::vector<uint8_t> encode(WeightFormat format, int64_t columns, int64_t slices,
                             const std::vector<float> &row, PackError *error = nullptr) {
   std::vector<uint8_t> out(rowTableRowBytes(format, columns, slices), 0xee);
-  PackError result = encodeTableRow(format, columns, slices, row.data(), out);
+  PackError result = encodeTableRows(format, 1, columns, slices, row.data(), out);
   if (error)
     *error = result;
   return out;

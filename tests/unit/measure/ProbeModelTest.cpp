@@ -146,7 +146,7 @@ TEST(RoundTrip, IsWhatPackingAndDecodingGive) {
     std::vector<uint8_t> blob(packedBytes(format.format, rows, k));
     packMatrix(format.format, rows, k, values.data(), blob);
     for (int64_t n = 0; n < rows; ++n) {
-      roundTripRow(format.format, k, values.data() + n * k, decoded.data());
+      roundTripRows(format.format, 1, k, values.data() + n * k, decoded.data());
       for (int64_t i = 0; i < k; ++i)
         EXPECT_FLOAT_EQ(decoded[i], float(decodeElement(format.format, blob.data(), n, i, rows, k)))
             << format.name << " " << n << " " << i;
