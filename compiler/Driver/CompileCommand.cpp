@@ -6,7 +6,6 @@
 #include "compiler/Driver/ModelSources.h"
 #include "compiler/Driver/ProgressLine.h"
 #include "compiler/Driver/WriteReport.h"
-#include "compiler/Import/ReadAhead.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
 
@@ -205,14 +204,6 @@ static std::string defaultOutput(const Run &run) {
   return run.candidate.shape.name + "-" + run.profile.name + ".gpk";
 }
 
-static std::vector<const TensorInfo *> textTensors(const ImportedModel &model) {
-  std::vector<const TensorInfo *> tensors;
-  for (const TensorSpec &spec : expectedTextTensors(model.config))
-    if (const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer))
-      tensors.push_back(tensor);
-  return tensors;
-}
-
 // Whether the plan may change when its exact sizes do not fit.
 enum class PlanOrigin { Solver, File };
 
@@ -234,7 +225,6 @@ static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
   };
   int64_t budget = plan.budgetBytes;
   std::optional<CompiledModel> compiled;
-  std::optional<ReadAhead> readAhead(std::in_place, *model.checkpoint, textTensors(model));
   for (int attempt = 0; attempt < 4; ++attempt) {
     progress("generate code", 0, 1);
     llvm::Expected<CompiledModel> result =
@@ -264,7 +254,6 @@ static ExitCode finish(const Run &run, Plan plan, PlanOrigin origin) {
   if (!compiled)
     return failWith(ExitCode::OurBug, "exact sizes and plan do not settle under " +
                                           humanBytes(budget) + "; try a slightly larger --budget");
-  readAhead.reset();
   plan.memory = compiled->account;
   std::vector<ProgramArena> arena = arenaLifetimes(*compiled->lowered.module);
 

@@ -8,9 +8,12 @@
 #include "llvm/Support/Error.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace gcompile {
+
+class BlockReader;
 
 class InputFile {
 public:
@@ -22,15 +25,17 @@ public:
 
   uint64_t size() const { return bytes; }
   llvm::Error read(uint64_t offset, llvm::MutableArrayRef<uint8_t> out) const;
-  // Lets the system start to fetch these bytes.
+  // Reads these bytes ahead, where that pays; from any thread.
   void willRead(uint64_t offset, uint64_t count) const;
 
 private:
   InputFile(int descriptor, uint64_t bytes, std::string name)
       : descriptor(descriptor), bytes(bytes), name(std::move(name)) {}
   int descriptor = -1;
+  int directDescriptor = -1; // past the page cache; −1: the file system has no such reads
   uint64_t bytes = 0;
   std::string name;
+  std::shared_ptr<BlockReader> blocks; // of large files
 };
 
 // A whole small file as text; larger than `limit` bytes is an error.

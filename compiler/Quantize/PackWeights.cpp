@@ -27,7 +27,7 @@ namespace {
 constexpr int64_t taskFloatBytes = int64_t(1) << 20;
 
 // How far ahead of the tasks files are told what will be read.
-constexpr uint64_t announcedBytes = uint64_t(64) << 20;
+constexpr uint64_t announcedBytes = uint64_t(32) << 20;
 
 Error errorf(const Twine &message) { return createStringError(inconvertibleErrorCode(), message); }
 
