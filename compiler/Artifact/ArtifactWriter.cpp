@@ -4,8 +4,11 @@
 
 #include "llvm/ADT/Twine.h"
 
+#include <oneapi/tbb/parallel_for.h>
+
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 using namespace llvm;
 
@@ -85,13 +88,20 @@ Expected<uint64_t> ArtifactWriter::checksum(uint64_t begin, uint64_t end) {
 
 Error ArtifactWriter::commit() {
   std::vector<gc_section> &sections = artifactLayout.sections;
-  for (size_t i = 0; i < sections.size(); ++i) {
+  std::mutex mutex;
+  Error failure = Error::success();
+  tbb::parallel_for(size_t(0), sections.size(), [&](size_t i) {
     uint64_t end = i + 1 < sections.size() ? sections[i + 1].offset : artifactLayout.fileBytes;
     Expected<uint64_t> sum = checksum(sections[i].offset, end);
-    if (!sum)
-      return sum.takeError();
-    sections[i].checksum = *sum;
-  }
+    if (sum) {
+      sections[i].checksum = *sum;
+      return;
+    }
+    std::lock_guard lock(mutex);
+    failure = joinErrors(std::move(failure), sum.takeError());
+  });
+  if (failure)
+    return failure;
 
   gc_file_header header = {};
   memcpy(header.magic, GC_FILE_MAGIC, sizeof(header.magic));

@@ -54,6 +54,12 @@ std::string sizesError(const GridRows &grid, const WeightFormatInfo &facts) {
 
 std::string rangeError(const char *what, const std::vector<int8_t> &values, CodeRange range,
                        int64_t rows) {
+  // Without a way out of the loop, so that it is one of vectors; nearly always it finds nothing.
+  int8_t least = 127, most = -128;
+  for (int8_t value : values)
+    least = std::min(least, value), most = std::max(most, value);
+  if (values.empty() || (least >= range.least && most <= range.most))
+    return "";
   for (size_t i = 0; i < values.size(); ++i)
     if (values[i] < range.least || values[i] > range.most)
       return std::string("has ") + what + " " + std::to_string(values[i]) + " in row " +
