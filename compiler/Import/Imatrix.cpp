@@ -136,13 +136,15 @@ Expected<Imatrix> parseGgufImatrix(StringRef bytes, StringRef what) {
     result.datasets.push_back(datasets.string(i).str());
 
   llvm::StringMap<const GgufTensor *> byName;
-  for (const GgufTensor &tensor : header->tensors)
+  for (const GgufTensor &tensor : header->tensors) {
+    if (tensor.type->name != "F32") // before sums are read, whose counts may lie behind them
+      return importError(what + ": tensor " + inQuotes(tensor.name) + " has type " +
+                         tensor.type->name + ", expected F32");
     byName[tensor.name] = &tensor;
+  }
   for (const GgufTensor &tensor : header->tensors) {
     StringRef name = tensor.name;
     std::string subject = (what + ": tensor " + inQuotes(name)).str();
-    if (tensor.type->name != "F32")
-      return importError(subject + " has type " + tensor.type->name + ", expected F32");
     if (!name.consume_back(".in_sum2")) {
       if (!name.ends_with(".counts") || !byName.contains((name.drop_back(7) + ".in_sum2").str()))
         return importError(subject + " is neither sums (.in_sum2) nor counts of such");

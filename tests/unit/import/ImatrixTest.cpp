@@ -119,6 +119,10 @@ TEST(Imatrix, GgufFormIsChecked) {
   GgufWriter type = imatrixFile();
   type.tensor("w.in_sum2", {32}, 8, std::string(34, '\0'));
   EXPECT_THAT(refusal(type), HasSubstr("has type Q8_0, expected F32"));
+  GgufWriter halves = imatrixFile(); // as many counts, in fewer bytes
+  halves.tensor("w.in_sum2", {2, 1}, 0, floatBytes({1, 1}));
+  halves.tensor("w.counts", {1, 1}, 1, std::string(2, '\0'));
+  EXPECT_THAT(refusal(halves), HasSubstr("'w.counts' has type F16, expected F32"));
   for (float bad : {-1.0f, std::numeric_limits<float>::infinity()}) {
     GgufWriter sum = imatrixFile(), count = imatrixFile();
     sum.tensor("w.in_sum2", {2, 1}, 0, floatBytes({1, bad}));
