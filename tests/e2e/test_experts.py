@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The mixture of experts: every way through the tokens agrees whatever the threads, every weight format works, and plans count experts as they are.
+"""The mixture of experts: every way through the tokens agrees whatever the threads, each kind of weight format works, and plans count experts as they are.
 
 The reference logits of these models are checked by test_conformance. The micro models have windows of 8 or 16 in their local layers.
 """
@@ -48,7 +48,8 @@ def mean_difference(artifact):
     return sum(abs(a - b) for x, y in zip(rows, exact) for a, b in zip(x, y)) / (len(exact) * len(exact[0]))
 
 
-LIMITS = {"bf16": 0, "f16": 1e-6, "w8": 0.1, "w8g32": 0.1, "w4": 0.8, "w4g32": 0.8, "w2": 2.0, "w2g64": 2.0}
+# One of each kind of product (floats, a scale a row, a scale a group) and of each width; kernel tests (ExpertKernels) have the products of every format on every processor.
+LIMITS = {"bf16": 0, "w8": 0.1, "w4g32": 0.8, "w2": 2.0}
 for weights, limit in LIMITS.items():
     artifact = gc.compiled_as(weights, "f32", rounded, context=512)
     report.at_most(f"{weights}: mean difference of logits from f32", mean_difference(artifact), limit)
@@ -102,7 +103,7 @@ for weights in ("f32", "w4g32"):
     report.check(f"{weights}: a plan of experts on storage", experts["placement"] == "storage" and 8 <= experts["slots"] <= every, experts)
     memory_plan = gc.must([gc.GCOMPILE, "plan", *map(str, flags), "--experts", "memory", "--emit", "plan"]).stdout
     in_memory = {None: gc.compiled_as(weights, "f32", rounded, context=512)}
-    cases = [(11, None)] if weights == "f32" else [(8, None), (11, None), (every, None), (2, 1), (4, 2)]  # slots, chunk
+    cases = [(11, None)] if weights == "f32" else [(8, None), (every, None), (2, 1)]  # slots, chunk: as few as chunks allow, one for every expert
     for chunk in {chunk for _, chunk in cases} - {None}:
         in_memory[chunk] = os.path.join(folder, f"{weights}-memory-{chunk}.gpk")
         report.equal(f"{weights}: in memory, chunks of {chunk}", replayed("memory", memory_plan, in_memory[chunk], chunk=chunk).code, 0)
