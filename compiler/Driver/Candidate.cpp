@@ -2,6 +2,7 @@
 
 #include "compiler/Driver/ModelQuality.h"
 #include "compiler/Driver/ModelShape.h"
+#include "compiler/Driver/PlannedScales.h"
 
 namespace gcompile {
 
@@ -15,45 +16,8 @@ static int64_t tokenizerBytes(const ImportedModel &model) {
   return bytes;
 }
 
-// Static where the checkpoint states scales, unless the user says otherwise.
-static llvm::Error chooseActivations(const ImportedModel &model, const CompilerInvocation &options,
-                                     PlanRequest &request) {
-  request.activationScales = statedActivationScales(model);
-  bool areStated = !request.activationScales.empty();
-  request.activations =
-      options.activations.value_or(areStated ? Activations::Static : Activations::Dynamic);
-  if (request.activations == Activations::Dynamic)
-    request.activationScales.clear();
-  // A plan file that is replayed brings its own.
-  if (request.activations == Activations::Dynamic || areStated || !options.planFile.empty())
-    return llvm::Error::success();
-  auto measured = calibratedActivations(model, options);
-  if (!measured)
-    return measured.takeError();
-  request.activationScales = std::move(*measured);
-  return llvm::Error::success();
-}
-
-// As activations are, unless the user says otherwise or the checkpoint states scales for these
-// alone.
-static llvm::Error chooseCacheScales(const ImportedModel &model, const CompilerInvocation &options,
-                                     PlanRequest &request) {
-  if (options.kvScales.value_or(request.activations) == Activations::Dynamic)
-    return llvm::Error::success();
-  request.cacheScales = statedCacheScales(model);
-  bool isAsked = options.kvScales || options.activations;
-  bool measures = isAsked && statedActivationScales(model).empty();
-  if (!request.cacheScales.empty() || !(options.kvScales || measures) || !options.planFile.empty())
-    return llvm::Error::success();
-  auto measured = calibratedCaches(model, options);
-  if (!measured)
-    return measured.takeError();
-  request.cacheScales = std::move(*measured);
-  return llvm::Error::success();
-}
-
 llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceProfile &profile,
-                                       const CompilerInvocation &options) {
+                                       const CompilerInvocation &options, const Plan *replayed) {
   PlanRequest request;
   request.model = &candidate.shape;
   request.profile = &profile;
@@ -65,14 +29,22 @@ llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceP
   request.module = std::move(*module);
   request.maxPositions = candidate.model.config.maxPositions;
   request.tokenizerBytes = tokenizerBytes(candidate.model);
-  if (llvm::Error error = chooseActivations(candidate.model, options, request))
-    return std::move(error);
-  if (llvm::Error error = chooseCacheScales(candidate.model, options, request))
-    return std::move(error);
+  llvm::Expected<PlannedScales> scales =
+      chooseScales(candidate.model, candidate.shape, options, replayed);
+  if (!scales)
+    return scales.takeError();
   auto quality = modelQuality(candidate.model, candidate.shape, options);
   if (!quality)
     return quality.takeError();
+  llvm::Expected<std::optional<StaticCost>> cost =
+      priceScales(candidate.model, options, *scales, **quality);
+  if (!cost)
+    return cost.takeError();
+  request.activations = scales->activations;
+  request.activationScales = std::move(scales->byTensor);
+  request.cacheScales = std::move(scales->caches);
   request.quality = std::move(*quality);
+  request.staticCost = std::move(*cost);
   return request;
 }
 

@@ -17,9 +17,10 @@ struct Candidate {
 llvm::Expected<Candidate> loadCandidate(const std::string &source,
                                         const CompilerInvocation &options);
 
-// What planning needs to know of it, what its weights tell included. The request points into all
-// three arguments.
+// What planning needs to know of it, what its weights tell included. The request points into the
+// first three arguments. `replayed`: a plan whose static scales are taken; null: none.
 llvm::Expected<PlanRequest> requestFor(const Candidate &candidate, const DeviceProfile &profile,
-                                       const CompilerInvocation &options);
+                                       const CompilerInvocation &options,
+                                       const Plan *replayed = nullptr);
 
 } // namespace gcompile

@@ -82,9 +82,9 @@ static llvm::Error checkQuality(const CompilerInvocation &invocation) {
   }
   if (invocation.calibration.empty())
     return llvm::Error::success();
-  bool measuresScales =
-      invocation.activations == Activations::Static || invocation.kvScales == Activations::Static;
-  if (invocation.sensitivity && !measures && !measuresScales)
+  // The text also tells what static scales are, and what it costs to have or to drop them.
+  bool measuresScales = invocation.activations || invocation.kvScales;
+  if (invocation.sensitivity && !measures && !measuresScales && invocation.planFile.empty())
     return refuse("--sensitivity " + std::string(name(*invocation.sensitivity)) +
                   " uses no text: leave out --calibration");
   if (invocation.syntheticSeed)

@@ -5,6 +5,7 @@
 #include "compiler/Driver/CompileArtifact.h"
 #include "compiler/Driver/ModelSources.h"
 #include "compiler/Driver/ProgressLine.h"
+#include "compiler/Driver/ScaleNotes.h"
 #include "compiler/Driver/WriteReport.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
@@ -47,50 +48,6 @@ struct Run {
 };
 } // namespace
 
-// Whether the static activations that a checkpoint was made for are kept (docs/decisions/0011).
-static std::string activationsNote(const Run &run, const Plan &plan) {
-  size_t stated = statedActivationScales(run.candidate.model).size();
-  if (!stated && plan.activationScales.empty())
-    return "";
-  if (!stated)
-    return std::to_string(plan.activationScales.size()) +
-           " linear layers take static int8 activations, which the checkpoint was not made for: "
-           "the expected KL does not hold what that costs (gcompile verify measures it)";
-  if (plan.activationScales.empty())
-    return "the checkpoint was made for static int8 activations, which this plan drops: expect a "
-           "clear loss, which the expected KL does not hold";
-  size_t left = 0;
-  if (run.request.quality)
-    for (const auto &[tensor, native] : run.request.quality->nativeFormats)
-      if (auto found = plan.tensorFormats.find(tensor); found != plan.tensorFormats.end())
-        left += found->second != native;
-  std::string note = "the checkpoint was made for static int8 activations: " +
-                     std::to_string(plan.activationScales.size()) + " linear layers keep them";
-  if (left)
-    note += "; " + std::to_string(left) +
-            " tensors take another format than the grid that they were trained on, so their "
-            "weights are rounded again (their activations are not)";
-  return note;
-}
-
-// Which caches take scales that are fixed, and where these are from.
-static std::string cacheScalesNote(const Run &run, const Plan &plan) {
-  size_t fixed = 0;
-  for (const PlannedKv &kv : plan.kvCaches)
-    if (hasScales(kv.k) || hasScales(kv.v))
-      for (const auto &[layer, scales] : plan.cacheScales)
-        fixed += run.candidate.shape.layers[layer].global == (kv.layerType == "global");
-  bool stated = !statedCacheScales(run.candidate.model).empty();
-  if (fixed)
-    return "static scales of " + std::to_string(fixed) + " caches " +
-           (stated ? "are the checkpoint's, applied to what is stored: keys after norm and "
-                     "rotation, values after norm (docs/decisions/0011)"
-                   : "are in the plan, not in the checkpoint");
-  return stated && plan.cacheScales.empty()
-             ? "the checkpoint states static scales of caches, which this plan drops"
-             : "";
-}
-
 // What people should know of the plan beside its figures.
 static std::vector<std::string> notesOf(const Run &run, const Plan &plan) {
   std::vector<std::string> notes = run.candidate.model.notes;
@@ -112,9 +69,9 @@ static std::vector<std::string> notesOf(const Run &run, const Plan &plan) {
                       "uniform routing)",
                       plan.expertSlots, 100 * plan.predicted.expertMissRate)
             .str());
-  if (std::string note = activationsNote(run, plan); !note.empty())
+  if (std::string note = activationsNote(run.candidate, run.request, plan); !note.empty())
     notes.push_back(note);
-  if (std::string note = cacheScalesNote(run, plan); !note.empty())
+  if (std::string note = cacheScalesNote(run.candidate, plan); !note.empty())
     notes.push_back(note);
   if (run.context.invocation.syntheticSeed)
     notes.push_back(
@@ -343,7 +300,7 @@ ExitCode runCompile(const CommandContext &context) {
     llvm::Expected<Candidate> candidate = loadCandidate(options.model, options);
     if (!candidate)
       return failWith(ExitCode::BadInput, candidate.takeError());
-    llvm::Expected<PlanRequest> request = requestFor(*candidate, *profile, options);
+    llvm::Expected<PlanRequest> request = requestFor(*candidate, *profile, options, &*edited);
     if (!request)
       return failWith(ExitCode::BadInput, request.takeError());
     llvm::Expected<Plan> plan = replayPlan(*request, *edited);

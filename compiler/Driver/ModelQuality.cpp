@@ -1,9 +1,9 @@
 #include "compiler/Driver/ModelQuality.h"
 
+#include "compiler/Driver/CalibrationText.h"
 #include "compiler/Driver/CompileArtifact.h"
 #include "compiler/Driver/ProgressLine.h"
 #include "compiler/Import/Imatrix.h"
-#include "compiler/Measure/ActivationRanges.h"
 #include "compiler/Measure/ObserveInputs.h"
 #include "compiler/Measure/Sensitivity.h"
 #include "compiler/Measure/SensitivityFile.h"
@@ -11,14 +11,9 @@
 #include "compiler/Support/KeptFile.h"
 
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace gcompile {
-
-// Windows of the calibration text that are scored, tokens each.
-constexpr int64_t calibrationWindows = 6, calibrationWindow = 512;
-constexpr uint64_t mostTextBytes = uint64_t(64) << 20;
 
 static QualityBasis basisOf(const CompilerInvocation &options, bool hasWeights) {
   if (!hasWeights)
@@ -34,39 +29,6 @@ static TensorErrorOptions measuringOf(const CompilerInvocation &options,
   measuring.jobs = unsigned(options.jobs);
   measuring.moments = moments;
   return measuring;
-}
-
-static llvm::Expected<std::string> calibrationText(const CompilerInvocation &options) {
-  const std::string &path = options.calibration;
-  llvm::sys::fs::file_status status;
-  if (std::error_code error = llvm::sys::fs::status(path, status))
-    return llvm::createStringError("--calibration '" + path + "': " + error.message());
-  if (status.type() != llvm::sys::fs::file_type::regular_file || status.getSize() > mostTextBytes)
-    return llvm::createStringError("--calibration '" + path +
-                                   "': expected a text file of at most 64 MiB");
-  auto buffer = llvm::MemoryBuffer::getFile(path);
-  if (!buffer)
-    return llvm::createStringError("--calibration '" + path + "': " + buffer.getError().message());
-  return (*buffer)->getBuffer().str();
-}
-
-// Windows of token ids, for observing: cut by a model of the same tokenizer.
-static llvm::Expected<std::vector<std::vector<int32_t>>>
-windowsOf(const ImportedModel &model, llvm::StringRef text, const CompilerInvocation &options,
-          const ObserveOptions &observing) {
-  ProbeOptions probeOptions;
-  probeOptions.context = calibrationWindow;
-  probeOptions.jobs = options.jobs;
-  auto probe = ProbeModel::compile(model, {observing.weights, {}}, probeOptions);
-  if (!probe)
-    return probe.takeError();
-  WindowOptions cut;
-  cut.window = calibrationWindow;
-  cut.most = calibrationWindows;
-  llvm::Expected<TokenWindows> windows = cutWindows((*probe)->runner(), text, cut);
-  if (!windows)
-    return windows.takeError();
-  return std::move(windows->windows);
 }
 
 static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
@@ -108,7 +70,7 @@ static llvm::Error measure(const ImportedModel &model, const ModelShape &shape,
       line.show("observe layer inputs", done, total);
     };
     observing.progress = progress;
-    auto windows = windowsOf(model, *text, options, observing);
+    auto windows = calibrationTokens(model, *text, options);
     llvm::Expected<InputMoments> moments =
         windows ? observeInputs(model, *windows, observing) : windows.takeError();
     failed = moments ? measureTensorErrors(model, measuringOf(options, &*moments), quality)
@@ -160,57 +122,19 @@ static llvm::Error addImatrix(const ImportedModel &model, const CompilerInvocati
   return measureTensorErrors(model, measuringOf(options, &moments->byTensor), quality);
 }
 
-// Runs `measure` on windows of the calibration text; `flag` asked for it.
-template <typename Scales, typename Measure>
-static llvm::Expected<Scales> calibrated(const ImportedModel &model,
-                                         const CompilerInvocation &options, const char *flag,
-                                         const char *what, Measure measure) {
-  if (!model.checkpoint || !model.tensors)
-    return llvm::createStringError(llvm::Twine(flag) + " static: '" + model.name +
-                                   "' is known by its shapes alone; give the folder of its "
-                                   "checkpoint to --model");
-  if (options.calibration.empty())
-    return llvm::createStringError(llvm::Twine(flag) + " static: '" + model.name +
-                                   "' states no scales of " + what +
-                                   "; give a text to measure them on with --calibration FILE");
-  llvm::Expected<std::string> text = calibrationText(options);
-  if (!text)
-    return text.takeError();
-  ObserveOptions observing;
-  observing.jobs = options.jobs;
-  auto windows = windowsOf(model, *text, options, observing);
-  if (!windows)
-    return windows.takeError();
-  ProgressLine line(options.quiet || options.json ? ProgressLine::Off : ProgressLine::WhenTerminal);
-  auto progress = [&](uint64_t done, uint64_t total) {
-    line.show("observe " + std::string(what), done, total);
-  };
-  observing.progress = progress;
-  llvm::Expected<Scales> scales = measure(model, *windows, observing);
-  line.clear();
-  return scales;
+std::set<std::string> staticInputsOf(const std::map<std::string, ActivationScales> &scales) {
+  std::set<std::string> tensors;
+  for (const auto &[tensor, pair] : scales)
+    if (pair.input != 0)
+      tensors.insert(tensor);
+  return tensors;
 }
 
-llvm::Expected<std::map<std::string, ActivationScales>>
-calibratedActivations(const ImportedModel &model, const CompilerInvocation &options) {
-  return calibrated<std::map<std::string, ActivationScales>>(
-      model, options, "--activations", "activations", measureActivationScales);
-}
-
-llvm::Expected<std::map<int64_t, CacheScaleChoice>>
-calibratedCaches(const ImportedModel &model, const CompilerInvocation &options) {
-  return calibrated<std::map<int64_t, CacheScaleChoice>>(model, options, "--kv-scales", "caches",
-                                                         measureCacheScales);
-}
-
-llvm::Expected<std::shared_ptr<const QualityModel>>
-modelQuality(const ImportedModel &model, const ModelShape &shape,
-             const CompilerInvocation &options) {
+llvm::Expected<std::shared_ptr<QualityModel>> modelQuality(const ImportedModel &model,
+                                                           const ModelShape &shape,
+                                                           const CompilerInvocation &options) {
   auto quality = std::make_shared<QualityModel>(shape);
-  if (options.activations != Activations::Dynamic)
-    for (const auto &[tensor, scales] : statedActivationScales(model))
-      if (scales.input != 0)
-        quality->staticInputs.insert(tensor);
+  quality->staticInputs = staticInputsOf(statedActivationScales(model));
   bool hasWeights = model.checkpoint && model.tensors;
   if (!hasWeights && !options.calibration.empty())
     return llvm::createStringError("--calibration: '" + shape.name +

@@ -11,16 +11,13 @@
 
 namespace gcompile {
 
-llvm::Expected<std::shared_ptr<const QualityModel>> modelQuality(const ImportedModel &model,
-                                                                 const ModelShape &shape,
-                                                                 const CompilerInvocation &options);
+// Of the model as it was made: with the static activations that the checkpoint states, if any. What
+// a plan's own scales change comes on top (compiler/Driver/PlannedScales.h).
+llvm::Expected<std::shared_ptr<QualityModel>> modelQuality(const ImportedModel &model,
+                                                           const ModelShape &shape,
+                                                           const CompilerInvocation &options);
 
-// Scales of static activations for a checkpoint that states none, measured on the text of
-// --calibration.
-llvm::Expected<std::map<std::string, ActivationScales>>
-calibratedActivations(const ImportedModel &model, const CompilerInvocation &options);
-// Likewise of caches.
-llvm::Expected<std::map<int64_t, CacheScaleChoice>>
-calibratedCaches(const ImportedModel &model, const CompilerInvocation &options);
+// The tensors whose inputs are rounded to static scales: integer kernels round nothing more there.
+std::set<std::string> staticInputsOf(const std::map<std::string, ActivationScales> &scales);
 
 } // namespace gcompile

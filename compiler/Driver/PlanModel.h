@@ -40,6 +40,7 @@ struct PlanRequest {
   std::map<int64_t, CacheScaleChoice> cacheScales; // by layer; empty: a scale a row
   // What formats cost this model; null: priors, which know its shapes alone.
   std::shared_ptr<const QualityModel> quality;
+  std::optional<StaticCost> staticCost; // of the scales above
   // Basis and link of a plan file whose losses replace those of `quality`; null: none.
   const Predictions *keptQuality = nullptr;
   // A plan that is replayed: the formats it names are options, kept grids too. Null: none.

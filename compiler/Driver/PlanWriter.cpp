@@ -158,12 +158,14 @@ private:
       basis = request.keptQuality->klBasis;
       link = *request.keptQuality->klLink;
       plan.predicted.klFromFile = true;
+      plan.predicted.staticCost = request.keptQuality->staticCost;
     } else {
       const QualityModel known = request.quality ? *request.quality : QualityModel(model);
       basis = known.basis;
       link = known.estimateLink();
+      plan.predicted.staticCost = request.staticCost;
     }
-    QualityEstimate quality = estimateKl(link, basis, damage);
+    QualityEstimate quality = estimateKl(link, basis, damage, plan.predicted.fixedDamage());
     plan.predicted.klLink = link;
     plan.predicted.kl = quality.kl;
     plan.predicted.klLow = quality.low;

@@ -1,6 +1,7 @@
 // A plan from a file, edited or not: its decisions are taken, everything else is counted anew.
 #include "compiler/Driver/EncoderPhases.h"
 #include "compiler/Driver/PlanWriter.h"
+#include "compiler/Driver/PlannedScales.h"
 #include "compiler/Driver/PredictEngines.h"
 #include "compiler/Plan/PlanReport.h"
 #include "passes/Cost/ExpertShape.h"
@@ -27,12 +28,18 @@ static void keepExclusions(std::vector<PricedOption> &options,
         option.allowed = option.allowed && other.allowed;
 }
 
-// Whether the losses of a plan file, measured on the model, are better than what this run knows.
-static bool keepsQuality(const CompilerInvocation &options, const Plan &edited) {
-  const Predictions &predicted = edited.predicted;
-  return predicted.klLink && options.calibration.empty() && !options.sensitivity &&
-         (predicted.klBasis == QualityBasis::Calibration ||
-          predicted.klBasis == QualityBasis::Sensitivities);
+// The predictions of a plan file, where what was measured for it is better than what this run
+// knows. The cost of static scales holds for the very scales that it was measured with.
+static std::optional<Predictions> keptQuality(const CompilerInvocation &options,
+                                              const Plan &edited) {
+  if (!edited.predicted.klLink || !options.calibration.empty() || options.sensitivity)
+    return std::nullopt;
+  Predictions kept = edited.predicted;
+  if (kept.staticCost && kept.staticCost->scales != scalesOf(edited).hash())
+    kept.staticCost.reset();
+  bool isMeasured = kept.staticCost || kept.klBasis == QualityBasis::Calibration ||
+                    kept.klBasis == QualityBasis::Sensitivities;
+  return isMeasured ? std::optional(std::move(kept)) : std::nullopt;
 }
 
 // Puts the losses of a plan's options in the place of the table's. The answer names an option that
@@ -54,31 +61,6 @@ static std::string keepLosses(const Plan &edited, OptionTable &table) {
         return "'" + option.format + "' of '" + item + "'";
       option.loss = found->loss;
     }
-  return "";
-}
-
-// A tensor with activation scales that no linear layer multiplies alone; empty: there is none.
-static std::string strayScales(const ModelShape &model, const Plan &edited) {
-  for (const TensorShape &tensor : model.tensors)
-    if (edited.activationScales.count(tensor.name) &&
-        llvm::is_contained({"norm", "per_layer_table", "expert_gate_up", "expert_down"},
-                           llvm::StringRef(tensor.role)))
-      return tensor.name;
-  return "";
-}
-
-// Scales of a cache that the model has not; empty: there are none.
-static std::string strayCacheScales(const ModelShape &model, const Plan &edited) {
-  for (const auto &[layer, scales] : edited.cacheScales) {
-    std::string which = "layer " + std::to_string(layer);
-    if (layer < 0 || layer >= int64_t(model.layers.size()) || !model.layers[layer].ownsKv)
-      return "cache_scales name " + which + ", which owns no cache";
-    bool hasKey = scales.kv8.key != 0 || scales.kv4.key != 0;
-    if (hasKey && model.layers[layer].keyFromValue)
-      return "cache_scales give " + which +
-             " a scale of keys, which are formed from values there (docs/decisions/0007); leave "
-             "out kv8_key and kv4_key";
-  }
   return "";
 }
 
@@ -162,22 +144,25 @@ llvm::Expected<Plan> replayPlan(const PlanRequest &request, const Plan &edited) 
         (options.kvScales == Activations::Static) != !edited.cacheScales.empty())
       return refuse("it holds " + std::string(edited.cacheScales.empty() ? "no" : "static") +
                     " scales of caches, --kv-scales says " + std::string(name(*options.kvScales)));
-    if (std::string wrong = strayCacheScales(model, edited); !wrong.empty())
-      return refuse(wrong);
     if (std::string wrong = strayScales(model, edited); !wrong.empty())
-      return refuse("'" + wrong +
-                    "' has activation scales, which only the matrix of a linear "
-                    "layer takes");
+      return refuse(wrong);
   }
   llvm::Expected<PricedModel> priced = buildOptionTable(changed, choice, budget);
   if (!priced)
     return priced.takeError();
   // What was measured when the plan was made holds where nothing is measured now.
-  if (keepsQuality(*request.options, edited)) {
-    changed.keptQuality = &edited.predicted;
-    if (std::string missing = keepLosses(edited, priced->table); !missing.empty())
+  std::optional<Predictions> kept = keptQuality(*request.options, edited);
+  if (kept) {
+    OptionTable table = priced->table;
+    std::string missing = keepLosses(edited, table);
+    // Errors of weights are measured again as well as they were.
+    if (!missing.empty() && kept->klBasis != QualityBasis::Weights)
       return refuse("its expected quality was measured, but it prices no " + missing +
                     "; give --calibration again");
+    if (missing.empty()) {
+      changed.keptQuality = &*kept;
+      priced->table = std::move(table);
+    }
   }
   llvm::Expected<PlanProblem> problem = request.module->problem(priced->table);
   if (!problem)

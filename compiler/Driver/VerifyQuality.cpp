@@ -12,13 +12,6 @@ namespace gcompile {
 constexpr int64_t mostWindows = 256;
 constexpr int64_t mostLogitBytes = int64_t(8) << 30; // of the reference, in a temporary file
 
-static int64_t parameters(const ModelConfig &config) {
-  int64_t count = 0;
-  for (const TensorSpec &spec : expectedTextTensors(config))
-    count += spec.elements();
-  return count;
-}
-
 llvm::Expected<Divergence> klToOriginal(const std::string &artifact,
                                         const CompilerInvocation &options) {
   auto text = llvm::MemoryBuffer::getFile(options.text);
@@ -50,7 +43,7 @@ llvm::Expected<Divergence> klToOriginal(const std::string &artifact,
   ProgressLine line(options.quiet || options.json ? ProgressLine::Off : ProgressLine::WhenTerminal);
   line.show("compile the original", 0, 3);
   ModelFormats formats;
-  formats.weights = parameters(model->config) > 400000000 ? WeightFormat::BF16 : WeightFormat::F32;
+  formats.weights = measuringFormat(model->config);
   ProbeOptions probe;
   probe.context = cut.window;
   probe.jobs = options.jobs;

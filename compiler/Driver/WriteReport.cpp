@@ -20,9 +20,10 @@ static std::vector<ReportFrontPoint> frontOf(const Plan &plan) {
   // Losses add up; the plan's link says which expected KL a sum stands for. Files of before it was
   // kept have the plan's own sum alone.
   double loss = evaluate(priced->problem, priced->solution).loss;
-  double klPerLoss = loss > 0 ? plan.predicted.kl / loss : 1;
+  const Predictions &known = plan.predicted;
+  double klPerLoss = loss > 0 ? known.kl / loss : 1;
   auto klOf = [&](double sum) {
-    return plan.predicted.klLink ? plan.predicted.klLink->kl(sum) : sum * klPerLoss;
+    return known.klLink ? known.klLink->kl(sum + known.fixedDamage()) : sum * klPerLoss;
   };
   std::vector<ReportFrontPoint> points;
   // The objective also weighs time and storage; a line of quality keeps what improves quality.

@@ -29,6 +29,14 @@ WeightFormat ModelFormats::of(const std::string &name, bool rowTable) const {
   return facts.bits >= 8 ? WeightFormat::W8 : facts.bits >= 4 ? WeightFormat::W4 : WeightFormat::W2;
 }
 
+WeightFormat measuringFormat(const ModelConfig &config) {
+  constexpr int64_t mostInF32 = 400000000;
+  int64_t parameters = 0;
+  for (const TensorSpec &spec : expectedTextTensors(config))
+    parameters += spec.elements();
+  return parameters > mostInF32 ? WeightFormat::BF16 : WeightFormat::F32;
+}
+
 static Plan planOf(const ImportedModel &model, const ModelFormats &formats,
                    const ProbeOptions &options) {
   Plan plan;

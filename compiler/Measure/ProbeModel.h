@@ -25,6 +25,9 @@ struct ModelFormats {
   WeightFormat of(const std::string &name, bool rowTable) const;
 };
 
+// Float weights that a model is measured with: bf16 where f32 would take much memory.
+WeightFormat measuringFormat(const ModelConfig &config);
+
 struct ProbeOptions {
   int64_t context = 512; // positions
   int64_t scoreRows = 64;

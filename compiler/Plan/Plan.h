@@ -79,6 +79,15 @@ struct TimePart {
   double seconds = 0;
 };
 
+// What static scales cost (docs/decisions/0011), measured on a text.
+struct StaticCost {
+  // KL between the model as it was made and the model with the plan's activations, nothing else
+  // changed: a damage beside the losses of the options. 0 where the plan keeps what the checkpoint
+  // states. (What scales of caches cost is in the losses of these.)
+  double activations = 0;
+  std::string scales; // hash of all scales of the plan: edited ones cost something else
+};
+
 // Estimates; each speed names what bounds it.
 struct Predictions {
   double decodeTokensPerSecond = 0, prefillTokensPerSecond = 0,
@@ -92,6 +101,9 @@ struct Predictions {
   QualityBasis klBasis = QualityBasis::Prior;
   // From the sum of the losses of what is chosen to KL; absent in files of before it was kept.
   std::optional<KlLink> klLink;
+  // Counted in kl. Absent: there are no static scales, or kl counts nothing that they change.
+  std::optional<StaticCost> staticCost;
+  double fixedDamage() const { return staticCost ? staticCost->activations : 0; }
   // Losses and link are those of the plan file that was replayed. Never part of files.
   bool klFromFile = false;
   bool measured =

@@ -48,6 +48,9 @@ static llvm::json::Object plainPlanJson(const Plan &plan) {
   const Predictions &p = plan.predicted;
   // Zero means that the profile knows too little to predict.
   auto known = [](double value) { return value > 0 ? Value(value) : Value(nullptr); };
+  Value staticCost = nullptr;
+  if (p.staticCost)
+    staticCost = Object{{"activations", p.staticCost->activations}};
   Array parts;
   for (const TimePart &part : p.decodeParts)
     parts.push_back(Object{{"term", part.term}, {"seconds", part.seconds}});
@@ -82,7 +85,8 @@ static llvm::json::Object plainPlanJson(const Plan &plan) {
                                      {"kl_low", p.klLow},
                                      {"kl_high", p.klHigh},
                                      {"kl_basis", str(name(p.klBasis))},
-                                     {"kl_from_plan", p.klFromFile}}},
+                                     {"kl_from_plan", p.klFromFile},
+                                     {"static_cost", std::move(staticCost)}}},
                 {"optimality", Object{{"objective", plan.optimality.objective},
                                       {"bound", plan.optimality.bound},
                                       {"gap", plan.optimality.gap}}},

@@ -332,6 +332,9 @@ private:
                         p.klLow, p.klHigh)
         << "            " << basisPhrase(p.klBasis)
         << (p.klFromFile ? "; as the plan file says" : "") << "\n";
+    if (p.fixedDamage() > 0)
+      out << llvm::format("            %.4f of it static activations, measured on the text\n",
+                          p.fixedDamage());
     out << llvm::format("  gap       %10.3f %%", 100 * o.gap)
         << (o.gap > 0 ? "      from the best plan of this budget, at most: "
                       : "      no choice of formats within this budget is better: ")

@@ -146,6 +146,10 @@ static void writeHead(const Plan &plan, PlanTextUse use, plan::DeploymentPlan &o
     written.set_deviation(link->deviation);
     written.set_plans(link->plans);
   }
+  if (const std::optional<StaticCost> &cost = plan.predicted.staticCost) {
+    predicted.mutable_static_cost()->set_activations(cost->activations);
+    predicted.mutable_static_cost()->set_scales(cost->scales);
+  }
   out.mutable_optimality()->set_objective(plan.optimality.objective);
   out.mutable_optimality()->set_bound(plan.optimality.bound);
   out.mutable_optimality()->set_gap(plan.optimality.gap);
@@ -389,6 +393,13 @@ static llvm::Error readNumbers(const Reader &reader, const plan::DeploymentPlan 
         return reader.fault("kl_link holds a number beyond 1e6");
     if (link.deviation() < 0 || link.plans() < 0)
       return reader.fault("the deviation and plans of kl_link must not be negative");
+  }
+  if (predicted.has_static_cost()) {
+    const plan::StaticCost &cost = predicted.static_cost();
+    if (!(cost.activations() >= 0 && cost.activations() <= 1e6))
+      return reader.fault("static_cost.activations is " + std::to_string(cost.activations()) +
+                          ", expected 0 to 1e6 nats");
+    out.predicted.staticCost = StaticCost{cost.activations(), cost.scales()};
   }
   out.optimality.objective = in.optimality().objective();
   out.optimality.bound = in.optimality().bound();

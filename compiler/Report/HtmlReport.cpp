@@ -125,7 +125,12 @@ private:
            Mark::Modelled);
     tile("Expected KL", figure("predicted.kl", p.kl, decimal(p.kl, 4)),
          "nats a token, 90 % between " + figure("predicted.kl_low", p.klLow, decimal(p.klLow, 4)) +
-             " and " + figure("predicted.kl_high", p.klHigh, decimal(p.klHigh, 4)),
+             " and " + figure("predicted.kl_high", p.klHigh, decimal(p.klHigh, 4)) +
+             (p.fixedDamage() > 0 ? "; " +
+                                        figure("predicted.static_cost.activations", p.fixedDamage(),
+                                               decimal(p.fixedDamage(), 4)) +
+                                        " of it static activations, measured on the text"
+                                  : std::string()),
          markOf(p.klBasis));
     tile(
         "Optimality gap",

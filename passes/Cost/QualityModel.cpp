@@ -378,9 +378,18 @@ QualityEstimate QualityModel::estimate(double damage) const {
   return estimateKl(estimateLink(), basis, damage);
 }
 
-QualityEstimate estimateKl(const KlLink &link, QualityBasis basis, double damage) {
-  double kl = link.kl(damage), factor = link.intervalFactor(damage);
-  return {kl, kl / factor, kl * factor, basis};
+QualityEstimate estimateKl(const KlLink &link, QualityBasis basis, double damage, double measured) {
+  double all = damage + measured, kl = link.kl(all);
+  // A fitted link was measured like `measured`. Any other is uncertain of its own part alone; both
+  // ends are reached together, since texts that one part minds the other minds too.
+  if (link.plans > 0 || measured <= 0) {
+    double factor = link.intervalFactor(all);
+    return {kl, kl / factor, kl * factor, basis};
+  }
+  double factor = link.intervalFactor(damage), ofText = std::exp(1.6449 * textDeviation);
+  double part = measured / all;
+  return {kl, kl * ((1 - part) / factor + part / ofText),
+          kl * ((1 - part) * factor + part * ofText), basis};
 }
 
 } // namespace gcompile

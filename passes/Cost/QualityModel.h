@@ -78,8 +78,10 @@ constexpr double textDeviation = 0.2;
 struct WholePlan {
   double damage = 0, kl = 0;
 };
-// KL and interval of a plan of so much damage.
-QualityEstimate estimateKl(const KlLink &link, QualityBasis basis, double damage);
+// KL and interval of a plan of so much damage. `measured`: damage beside it that was measured on
+// the model itself as KL, whatever the rest is based on.
+QualityEstimate estimateKl(const KlLink &link, QualityBasis basis, double damage,
+                           double measured = 0);
 
 // Least squares of ln KL, the errors of all plans alike. Needs 4 plans of positive damage and KL;
 // with fewer the slope is 1.

@@ -2,6 +2,7 @@
 // fixed, plans survive a round trip.
 #include "compiler/Driver/PlanModel.h"
 #include "compiler/Driver/ModelShape.h"
+#include "compiler/Driver/PlannedScales.h"
 #include "compiler/Import/ImportModel.h"
 #include "compiler/Plan/PlanReport.h"
 #include "compiler/Plan/PlanText.h"
@@ -355,6 +356,54 @@ TEST_F(PlanModel, AMeasuredPlanReplaysWithoutItsText) {
     if (tensor.role == "up" && tensor.layer == 0)
       tensor.options.clear();
   EXPECT_THAT(replayRefusal(edited), HasSubstr("--calibration again"));
+}
+
+// What static scales cost is counted, and comes back from the file for the very same scales.
+TEST_F(PlanModel, CountsWhatStaticScalesCost) {
+  load("gemma-4-E2B", "pixel9");
+  options.budgetBytes = 1500000000;
+  double dynamic = plan().predicted.kl;
+  PlannedScales scales;
+  scales.activations = Activations::Static;
+  scales.byTensor = {{"layers.0.mlp.down_proj.weight", {0.01f, 0.02f}}};
+  scales.caches = {{0, {{0.1f, 0.2f}, {1.6f, 3.2f}}}};
+  auto measured = std::make_shared<QualityModel>(shape);
+  measured->caches = {{{false, KvFormat::Kv8}, 0.5}};
+  request.quality = measured;
+  request.activations = scales.activations;
+  request.activationScales = scales.byTensor;
+  request.cacheScales = scales.caches;
+  request.staticCost = StaticCost{0.25, scales.hash()};
+  Plan first = plan();
+  EXPECT_NEAR(first.predicted.kl, dynamic + 0.25, 0.05); // the cache takes another format than kv8
+  EXPECT_NE(first.localK, KvFormat::Kv8);
+  EXPECT_GT(first.predicted.klLow, 0.25 * 0.7);
+  Plan read = llvm::cantFail(parsePlan(planText(first), "kept"));
+
+  request.quality = nullptr; // a run that measures nothing
+  request.staticCost.reset();
+  request.activationScales.clear();
+  request.cacheScales.clear();
+  Plan replayed = llvm::cantFail(replayPlan(request, read));
+  EXPECT_EQ(planText(replayed), planText(first));
+  EXPECT_TRUE(replayed.predicted.klFromFile);
+
+  // Other scales cost something else, which nothing is known of.
+  Plan edited = read;
+  edited.activationScales.begin()->second.output *= 2;
+  Plan unknown = llvm::cantFail(replayPlan(request, edited));
+  EXPECT_FALSE(unknown.predicted.staticCost);
+  EXPECT_LT(unknown.predicted.kl, 0.25);
+  edited = read;
+  edited.cacheScales.begin()->second.kv4.key *= 2;
+  EXPECT_FALSE(llvm::cantFail(replayPlan(request, edited)).predicted.staticCost);
+  // Formats are another matter.
+  edited = read;
+  edited.tensors.front().format = WeightFormat::W2;
+  ASSERT_EQ(edited.tensors.front().role, "embedding");
+  Plan coarser = llvm::cantFail(replayPlan(request, edited));
+  ASSERT_TRUE(coarser.predicted.staticCost);
+  EXPECT_EQ(coarser.predicted.staticCost->activations, 0.25);
 }
 
 TEST_F(PlanModel, EditedPlansAreTakenOrRefusedWithTheReason) {

@@ -10,6 +10,7 @@
 
 using namespace gcompile;
 using testing::HasSubstr;
+using testing::Not;
 
 namespace {
 
@@ -51,6 +52,33 @@ TEST(PlanText, KeepsTheLinkFromLossesToKl) {
     llvm::Expected<Plan> refused = parsePlan(changed.replace(at, end - at, broken), "edited");
     ASSERT_FALSE(bool(refused)) << broken;
     EXPECT_THAT(llvm::toString(refused.takeError()), HasSubstr("kl_link"));
+  }
+}
+
+TEST(PlanText, KeepsWhatStaticScalesCost) {
+  Plan plan = samplePlan();
+  EXPECT_THAT(json(plan), HasSubstr("\"static_cost\":null"));
+  plan.predicted.staticCost = StaticCost{1.0 / 3, "abc"};
+  std::string text = planText(plan);
+  Plan read = llvm::cantFail(parsePlan(text, "test"));
+  ASSERT_TRUE(read.predicted.staticCost);
+  EXPECT_EQ(read.predicted.staticCost->activations, 1.0 / 3);
+  EXPECT_EQ(read.predicted.staticCost->scales, "abc");
+  EXPECT_EQ(planText(read), text);
+  EXPECT_THAT(json(read), HasSubstr("\"static_cost\":{\"activations\":0.3333"));
+  EXPECT_THAT(planReport(read, {}), HasSubstr("0.3333 of it static activations"));
+  EXPECT_FALSE(llvm::cantFail(parsePlan(planText(samplePlan()), "old")).predicted.staticCost);
+  // Nothing is charged: a cost of 0 stays known.
+  plan.predicted.staticCost->activations = 0;
+  read = llvm::cantFail(parsePlan(planText(plan), "test"));
+  EXPECT_TRUE(read.predicted.staticCost);
+  EXPECT_THAT(planReport(read, {}), Not(HasSubstr("static activations")));
+  for (const char *broken : {"activations: nan", "activations: -1", "activations: 1e300"}) {
+    std::string changed = text;
+    size_t at = changed.find("activations: 0.333"), end = changed.find('\n', at);
+    llvm::Expected<Plan> refused = parsePlan(changed.replace(at, end - at, broken), "edited");
+    ASSERT_FALSE(bool(refused)) << broken;
+    EXPECT_THAT(llvm::toString(refused.takeError()), HasSubstr("static_cost.activations is"));
   }
 }
 

@@ -189,4 +189,29 @@ TEST(QualityModel, SaysHowSureItIs) {
   EXPECT_EQ(parseQualityBasis("guess"), std::nullopt);
 }
 
+// A part that was measured is as sure as a text allows; the rest keeps its own interval.
+TEST(QualityModel, AddsWhatWasMeasuredBesideIt) {
+  KlLink prior;
+  prior.deviation = 0.8;
+  QualityEstimate alone = estimateKl(prior, QualityBasis::Weights, 0.001);
+  QualityEstimate both = estimateKl(prior, QualityBasis::Weights, 0.001, 0.004);
+  double ofText = std::exp(1.6449 * textDeviation);
+  EXPECT_NEAR(both.kl, 0.005, 1e-12);
+  EXPECT_NEAR(both.low, alone.low + 0.004 / ofText, 1e-12);
+  EXPECT_NEAR(both.high, alone.high + 0.004 * ofText, 1e-12);
+  QualityEstimate measured = estimateKl(prior, QualityBasis::Weights, 0, 0.004);
+  EXPECT_NEAR(measured.kl, 0.004, 1e-12);
+  EXPECT_NEAR(measured.high, 0.004 * ofText, 1e-12);
+  // A link that was fitted takes it as one effect more.
+  std::vector<WholePlan> plans;
+  for (double damage : {0.01, 0.02, 0.05, 0.1, 0.2, 0.4})
+    plans.push_back({damage, damage * 1.1});
+  KlLink fitted = fitKlLink(plans);
+  QualityEstimate sum = estimateKl(fitted, QualityBasis::Sensitivities, 0.07);
+  QualityEstimate parts = estimateKl(fitted, QualityBasis::Sensitivities, 0.03, 0.04);
+  EXPECT_NEAR(parts.kl, sum.kl, 1e-12);
+  EXPECT_NEAR(parts.low, sum.low, 1e-12);
+  EXPECT_NEAR(parts.high, sum.high, 1e-12);
+}
+
 } // namespace
