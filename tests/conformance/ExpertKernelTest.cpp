@@ -37,17 +37,18 @@ protected:
     Memory memory;
     for (const KernelArgument &argument : kernelCase.arguments)
       memory.push_back(argument.bytes);
-    std::vector<Buffer> buffers;
+    Calls calls;
     for (std::vector<uint8_t> &bytes : memory)
-      buffers.push_back(buffer(bytes));
+      calls.buffers.push_back(buffer(bytes));
     std::vector<int64_t> integers = kernelCase.integers;
     int64_t tasks = integers.back();
     for (int64_t piece = 0; piece < pieces; ++piece) {
       integers[integers.size() - 2] = tasks * piece / pieces;
       integers.back() = tasks * (piece + 1) / pieces;
-      if (llvm::Error error = kernel->run(buffers, integers))
-        ADD_FAILURE() << toString(std::move(error));
+      calls.integers.push_back(integers);
     }
+    if (llvm::Error error = kernel->run({&calls, 1}))
+      ADD_FAILURE() << toString(std::move(error));
     return memory;
   }
 

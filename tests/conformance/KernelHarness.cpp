@@ -98,45 +98,73 @@ CompiledKernel::~CompiledKernel() {
     munmap(mapping, code.bytes.size());
 }
 
+// Copies of buffers between guard zones.
+class CompiledKernel::GuardedBuffers {
+public:
+  explicit GuardedBuffers(std::span<const Buffer> buffers) : buffers(buffers) {
+    for (const Buffer &buffer : buffers) {
+      size_t total = buffer.bytes + 2 * guardBytes + alignment;
+      memory.emplace_back(new uint8_t[total]);
+      memset(memory.back().get(), guardByte, total);
+      uintptr_t start = reinterpret_cast<uintptr_t>(memory.back().get()) + guardBytes;
+      start = (start + alignment - 1) / alignment * alignment;
+      data.push_back(reinterpret_cast<uint8_t *>(start));
+      memcpy(data.back(), buffer.data, buffer.bytes);
+    }
+  }
+  // Copies results back, unless something was written beside them.
+  llvm::Error takeOver() const {
+    for (size_t i = 0; i < data.size(); ++i) {
+      size_t bytes = buffers[i].bytes;
+      for (size_t j = 1; j <= guardBytes; ++j)
+        if (data[i][-(ptrdiff_t)j] != guardByte || data[i][bytes + j - 1] != guardByte)
+          return llvm::createStringError("kernel wrote outside buffer " + llvm::Twine(i));
+      memcpy(buffers[i].data, data[i], bytes);
+    }
+    return llvm::Error::success();
+  }
+
+  const std::span<const Buffer> buffers;
+  std::vector<uint8_t *> data;
+
+private:
+  std::vector<std::unique_ptr<uint8_t[]>> memory;
+};
+
 llvm::Error CompiledKernel::run(std::span<const Buffer> buffers,
                                 std::span<const int64_t> integers) const {
-  if (buffers.size() > mostBuffers || integers.size() > mostIntegers)
-    return llvm::createStringError("too many arguments for the harness");
-  std::vector<std::unique_ptr<uint8_t[]>> memory;
-  std::vector<void *> pointers;
-  std::vector<size_t> sizes;
-  std::vector<uint8_t *> guards;
-  for (const Buffer &buffer : buffers) {
-    size_t total = buffer.bytes + 2 * guardBytes + alignment;
-    memory.emplace_back(new uint8_t[total]);
-    memset(memory.back().get(), guardByte, total);
-    uintptr_t start = reinterpret_cast<uintptr_t>(memory.back().get()) + guardBytes;
-    start = (start + alignment - 1) / alignment * alignment;
-    pointers.push_back(reinterpret_cast<void *>(start));
-    sizes.push_back(buffer.bytes);
-    memcpy(pointers.back(), buffer.data, buffer.bytes);
+  Calls one{{buffers.begin(), buffers.end()}, {{integers.begin(), integers.end()}}};
+  return run(std::span(&one, 1));
+}
+
+llvm::Error CompiledKernel::run(std::span<const Calls> all) const {
+  std::vector<GuardedBuffers> guarded;
+  for (const Calls &calls : all) {
+    for (const std::vector<int64_t> &integers : calls.integers)
+      if (calls.buffers.size() > mostBuffers || integers.size() > mostIntegers)
+        return llvm::createStringError("too many arguments for the harness");
+    guarded.emplace_back(calls.buffers);
   }
-  llvm::Error error =
-      place == Place::Native ? runNative(pointers, integers) : runQemu(pointers, sizes, integers);
-  if (error)
-    return error;
-  for (size_t i = 0; i < buffers.size(); ++i) {
-    const uint8_t *data = static_cast<uint8_t *>(pointers[i]);
-    for (size_t j = 1; j <= guardBytes; ++j)
-      if (data[-(ptrdiff_t)j] != guardByte || data[sizes[i] + j - 1] != guardByte)
-        return llvm::createStringError("kernel wrote outside buffer " + llvm::Twine(i));
-    memcpy(buffers[i].data, data, sizes[i]);
+  if (place != Place::Native)
+    if (llvm::Error error = runQemu(all, guarded))
+      return error;
+  for (size_t i = 0; i < all.size(); ++i) {
+    for (const std::vector<int64_t> &integers : all[i].integers)
+      if (place == Place::Native)
+        runNative(guarded[i], integers);
+    if (llvm::Error error = guarded[i].takeOver())
+      return error;
   }
   return llvm::Error::success();
 }
 
-llvm::Error CompiledKernel::runNative(std::span<void *const> buffers,
-                                      std::span<const int64_t> integers) const {
+void CompiledKernel::runNative(const GuardedBuffers &buffers,
+                               std::span<const int64_t> integers) const {
   // Pointers and integers are one argument class in the calling conventions that we run on, and
   // arguments beyond a function's own are ignored.
   int64_t a[mostBuffers + mostIntegers] = {};
   size_t n = 0;
-  for (void *pointer : buffers)
+  for (void *pointer : buffers.data)
     a[n++] = reinterpret_cast<int64_t>(pointer);
   for (int64_t integer : integers)
     a[n++] = integer;
@@ -144,11 +172,10 @@ llvm::Error CompiledKernel::runNative(std::span<void *const> buffers,
                             int64_t, int64_t, int64_t, int64_t, int64_t, int64_t);
   reinterpret_cast<Function>(entry)(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9],
                                     a[10], a[11], a[12], a[13]);
-  return llvm::Error::success();
 }
 
-llvm::Error CompiledKernel::runQemu(std::span<void *const> buffers, std::span<const size_t> bytes,
-                                    std::span<const int64_t> integers) const {
+llvm::Error CompiledKernel::runQemu(std::span<const Calls> all,
+                                    std::span<GuardedBuffers> guarded) const {
   if (place != Place::Qemu)
     return llvm::createStringError("code of " + variantName + " cannot run here");
   llvm::SmallString<128> input, output;
@@ -156,25 +183,34 @@ llvm::Error CompiledKernel::runQemu(std::span<void *const> buffers, std::span<co
       llvm::sys::fs::createTemporaryFile("kernel", "out", output))
     return llvm::createStringError("cannot create temporary files");
   llvm::FileRemover removeInput(input), removeOutput(output);
-  size_t written = 0;
+  // Guard zones travel too, so that writes outside are seen here.
+  auto eachZone = [&](auto visit) {
+    for (const GuardedBuffers &buffers : guarded)
+      for (size_t i = 0; i < buffers.data.size(); ++i)
+        visit((char *)buffers.data[i] - guardBytes, buffers.buffers[i].bytes + 2 * guardBytes);
+  };
+  size_t bytes = 0;
+  eachZone([&](char *, size_t size) { bytes += size; });
   {
     std::error_code failure;
     llvm::raw_fd_ostream stream(input, failure);
     auto number = [&](uint64_t value) { stream.write((const char *)&value, 8); };
     number(code.bytes.size());
     number(entryOffset);
-    number(buffers.size());
-    number(integers.size());
-    // Guard zones travel too, so that writes outside are seen here.
-    for (size_t i = 0; i < buffers.size(); ++i)
-      number(bytes[i] + 2 * guardBytes);
-    for (int64_t integer : integers)
-      number(integer);
-    stream.write((const char *)code.bytes.data(), code.bytes.size());
-    for (size_t i = 0; i < buffers.size(); ++i) {
-      stream.write((const char *)buffers[i] - guardBytes, bytes[i] + 2 * guardBytes);
-      written += bytes[i] + 2 * guardBytes;
+    number(all.size());
+    for (const Calls &calls : all) {
+      number(calls.buffers.size());
+      number(calls.integers.size());
+      for (const Buffer &buffer : calls.buffers)
+        number(buffer.bytes + 2 * guardBytes);
+      for (std::vector<int64_t> integers : calls.integers) {
+        integers.resize(mostIntegers);
+        for (int64_t integer : integers)
+          number(integer);
+      }
     }
+    stream.write((const char *)code.bytes.data(), code.bytes.size());
+    eachZone([&](char *zone, size_t size) { stream.write(zone, size); });
   }
   std::string cpu = variantName == "aarch64-neon" ? "cortex-a72" : "max";
   std::string qemu = qemuPath(), driver = driverPath();
@@ -183,13 +219,13 @@ llvm::Error CompiledKernel::runQemu(std::span<void *const> buffers, std::span<co
   if (status != 0)
     return llvm::createStringError("the driver under qemu ended with " + llvm::Twine(status));
   auto result = llvm::MemoryBuffer::getFile(output);
-  if (!result || (*result)->getBufferSize() != written)
+  if (!result || (*result)->getBufferSize() != bytes)
     return llvm::createStringError("the driver under qemu wrote no result");
   const char *from = (*result)->getBufferStart();
-  for (size_t i = 0; i < buffers.size(); ++i) {
-    memcpy((char *)buffers[i] - guardBytes, from, bytes[i] + 2 * guardBytes);
-    from += bytes[i] + 2 * guardBytes;
-  }
+  eachZone([&](char *zone, size_t size) {
+    memcpy(zone, from, size);
+    from += size;
+  });
   return llvm::Error::success();
 }
 

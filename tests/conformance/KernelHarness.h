@@ -28,6 +28,12 @@ Buffer buffer(std::vector<T> &values) {
   return {values.data(), values.size() * sizeof(T)};
 }
 
+// Calls one after the other on the same buffers; integers of each: rows, position, …, begin, end.
+struct Calls {
+  std::vector<Buffer> buffers;
+  std::vector<std::vector<int64_t>> integers;
+};
+
 enum class Place { Native, Qemu, Nowhere };
 // Where a variant's code can run on this machine.
 Place placeOf(llvm::StringRef variant);
@@ -41,15 +47,18 @@ public:
   ~CompiledKernel();
 
   llvm::Error run(std::span<const Buffer> buffers, std::span<const int64_t> integers) const;
+  // Under an emulator all in one process: starting one and translating the code again takes far
+  // longer than a call.
+  llvm::Error run(std::span<const Calls> all) const;
   // The native code; null for foreign variants. Cast to void (*)(void *…, int64_t…).
   void *address() const { return entry; }
   const CodeImage &image() const { return code; }
 
 private:
   CompiledKernel() = default;
-  llvm::Error runNative(std::span<void *const> buffers, std::span<const int64_t> integers) const;
-  llvm::Error runQemu(std::span<void *const> buffers, std::span<const size_t> bytes,
-                      std::span<const int64_t> integers) const;
+  class GuardedBuffers;
+  void runNative(const GuardedBuffers &buffers, std::span<const int64_t> integers) const;
+  llvm::Error runQemu(std::span<const Calls> all, std::span<GuardedBuffers> guarded) const;
 
   Place place = Place::Nowhere;
   std::string variantName;

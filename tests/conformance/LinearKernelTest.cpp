@@ -83,6 +83,29 @@ protected:
     if (llvm::Error error = kernel.run(buffers, integers))
       ADD_FAILURE() << toString(std::move(error));
   }
+  // Products of 1 to all rows, each in calls over the panels between `cuts`. Rows beyond the
+  // active ones stay as they were.
+  void checkProducts(const CompiledKernel &kernel, Shape shape, std::vector<Buffer> inputs,
+                     std::vector<int64_t> cuts, const std::vector<float> &expected) {
+    std::vector<std::vector<float>> outs(shape.capacity,
+                                         std::vector<float>(shape.capacity * shape.n, -7.0f));
+    std::vector<Calls> all;
+    for (int64_t rows = 1; rows <= shape.capacity; ++rows) {
+      Calls calls{inputs, {}};
+      calls.buffers.push_back(buffer(outs[rows - 1]));
+      for (size_t i = 0; i + 1 < cuts.size(); ++i)
+        calls.integers.push_back({rows, cuts[i], cuts[i + 1]});
+      all.push_back(std::move(calls));
+    }
+    if (llvm::Error error = kernel.run(all))
+      ADD_FAILURE() << toString(std::move(error));
+    for (int64_t rows = 1; rows <= shape.capacity; ++rows) {
+      std::vector<float> wanted = expected;
+      std::fill(wanted.begin() + rows * shape.n, wanted.end(), -7.0f);
+      EXPECT_TRUE(sameBits(outs[rows - 1], wanted))
+          << "rows " << rows << " of " << shape.n << "x" << shape.k;
+    }
+  }
   // Static: codes −128 among them, and outputs rounded to the codes of a scale (0011).
   enum class Values { Random, Extreme, Static };
   void checkInteger(Shape shape, Values which);
@@ -161,21 +184,12 @@ void LinearKernels::checkInteger(Shape shape, Values which) {
     EXPECT_EQ(*std::min_element(x.codes.begin(), x.codes.end()), -128);
     roundToCodes(expected, rounding.front());
   }
+  // Panels of other tasks stay as they were too.
   int64_t panels = (n + 63) / 64;
-  for (int64_t rows = 1; rows <= capacity; ++rows) {
-    SCOPED_TRACE("rows " + std::to_string(rows) + " of " + std::to_string(n) + "x" +
-                 std::to_string(k));
-    // Rows beyond the active ones, and panels of other tasks, stay as they were.
-    std::vector<float> out(capacity * n, -7.0f), wanted = expected;
-    std::fill(wanted.begin() + rows * n, wanted.end(), -7.0f);
-    std::vector<Buffer> buffers = {buffer(x.codes), buffer(x.scales), buffer(x.sums),
-                                   buffer(weights), buffer(out)};
-    if (isStatic)
-      buffers.insert(buffers.end() - 1, buffer(rounding));
-    run(*kernel, buffers, {rows, 0, panels / 2});
-    run(*kernel, buffers, {rows, panels / 2, panels});
-    EXPECT_TRUE(sameBits(out, wanted));
-  }
+  std::vector<Buffer> given = {buffer(x.codes), buffer(x.scales), buffer(x.sums), buffer(weights)};
+  if (isStatic)
+    given.push_back(buffer(rounding));
+  checkProducts(*kernel, shape, given, {0, panels / 2, panels}, expected);
 }
 
 void LinearKernels::checkFloat(Shape shape, Values which) {
@@ -198,18 +212,10 @@ void LinearKernels::checkFloat(Shape shape, Values which) {
   std::vector<float> rounding = {*std::max_element(expected.begin(), expected.end()) / 120};
   if (isStatic)
     roundToCodes(expected, rounding.front());
-  int64_t panels = (n + 63) / 64;
-  for (int64_t rows = 1; rows <= capacity; ++rows) {
-    SCOPED_TRACE("rows " + std::to_string(rows) + " of " + std::to_string(n) + "x" +
-                 std::to_string(k));
-    std::vector<float> out(capacity * n, -7.0f), wanted = expected;
-    std::fill(wanted.begin() + rows * n, wanted.end(), -7.0f);
-    std::vector<Buffer> buffers = {buffer(values), buffer(weights), buffer(out)};
-    if (isStatic)
-      buffers.insert(buffers.end() - 1, buffer(rounding));
-    run(*kernel, buffers, {rows, 0, panels});
-    EXPECT_TRUE(sameBits(out, wanted));
-  }
+  std::vector<Buffer> inputs = {buffer(values), buffer(weights)};
+  if (isStatic)
+    inputs.push_back(buffer(rounding));
+  checkProducts(*kernel, shape, inputs, {0, (n + 63) / 64}, expected);
 }
 
 TEST_P(LinearKernels, MatmulAgreesBitForBit) {
