@@ -164,6 +164,7 @@ Expected<Imatrix> parseGgufImatrix(StringRef bytes, StringRef what) {
     for (int64_t matrix = 0; matrix < entry.matrices; ++matrix) {
       if (!std::isfinite(counts[matrix]) || counts[matrix] < 0)
         return importError(subject + " has a count that is negative or no finite number");
+      entry.counts.push_back(counts[matrix]);
       llvm::ArrayRef<float> row = llvm::ArrayRef(sums).slice(matrix * columns, columns);
       if (Error error = addMeans(entry, row, counts[matrix], subject))
         return std::move(error);
@@ -200,8 +201,13 @@ Expected<ImatrixMoments> momentsOf(const Imatrix &imatrix, const ModelConfig &co
       return importError("the importance matrix has " + Twine(entry.means.size()) + " values for " +
                          inQuotes(*name) + ", the model's weight wants " + Twine(wanted) +
                          "; it was made of another model");
-    if (spec.shape.size() == 2)
-      result.byTensor[spec.name] = entry.means;
+    std::vector<double> &means = result.byTensor[spec.name] = entry.means;
+    double all = 0;
+    for (double count : entry.counts)
+      all += count;
+    if (matrices > 1 && entry.counts.size() == size_t(matrices) && all > 0)
+      for (size_t i = 0; i < means.size(); ++i)
+        means[i] *= entry.counts[i / size_t(spec.shape.back())] * double(matrices) / all;
   }
   result.unknown = imatrix.entries.size() - known;
   if (known == 0)

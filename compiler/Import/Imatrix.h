@@ -11,8 +11,9 @@
 namespace gcompile {
 
 struct ImatrixEntry {
-  int64_t matrices = 1;      // experts, else 1
-  std::vector<double> means; // matrices · columns, finite, from 0; ones where nothing was seen
+  int64_t matrices = 1;       // experts, else 1
+  std::vector<double> means;  // matrices · columns, finite, from 0; ones where nothing was seen
+  std::vector<double> counts; // how many inputs each matrix saw; empty: not stated
 };
 
 struct Imatrix {
@@ -33,8 +34,10 @@ struct ImatrixMoments {
   size_t unknown = 0; // entries of tensors that the model does not have
 };
 
-// The entries as means of squared inputs of the model's matrices (experts, which have several, are
-// left out). An entry of another width than its matrix is an error: the file is of another model.
+// The entries as means of squared inputs of the model's matrices. Experts have one mean after the
+// other, each times how often its expert was chosen (on average 1; 0 for one that never was): they
+// count for what they do to the model. An entry of another width than its matrix is an error: the
+// file is of another model.
 llvm::Expected<ImatrixMoments> momentsOf(const Imatrix &imatrix, const ModelConfig &config);
 
 } // namespace gcompile

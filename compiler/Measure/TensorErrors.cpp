@@ -34,7 +34,7 @@ std::vector<NamedItem> matricesOf(const ImportedModel &model, const InputMoments
   std::vector<NamedItem> items;
   for (const TensorSpec &spec : expectedTextTensors(model.config)) {
     const TensorInfo *tensor = model.tensors->find(spec.role, spec.layer);
-    if (!tensor || !isMatrixRole(spec.role) || tensor->shape.size() != 2)
+    if (!tensor || !isMatrixRole(spec.role))
       continue;
     MeasureItem item;
     item.tensor = tensor;
@@ -60,16 +60,46 @@ void setSourceFormats(const ImportedModel &model, QualityModel &quality) {
     }
 }
 
+// Bytes of a tensor that hold sampled rows.
+struct Span {
+  uint64_t offset = 0, bytes = 0;
+};
+
+std::vector<Span> sampledSpans(const TensorInfo &tensor, int64_t sampleRows) {
+  std::vector<Span> spans;
+  if (tensor.shape.size() != 3) {
+    uint64_t rowBytes = tensor.bytes / uint64_t(std::max<int64_t>(tensor.rows(), 1));
+    for (int64_t row : sampledRows(tensor.rows(), sampleRows))
+      spans.push_back({uint64_t(row) * rowBytes, rowBytes});
+    return spans;
+  }
+  StackSample sample = sampledStack(tensor, sampleRows);
+  uint64_t rowBytes = tensor.bytes / uint64_t(tensor.shape[0] * tensor.shape[1]);
+  auto offsetOf = [&](int64_t matrix, int64_t row) {
+    return uint64_t(matrix * tensor.shape[1] + row) * rowBytes;
+  };
+  // Tensors that are decoded show as F32, and a matrix of them is decoded at every read.
+  bool isStored = tensor.type == TensorType::BF16 || tensor.type == TensorType::F16;
+  for (int64_t matrix : sample.matrices) {
+    if (isStored)
+      for (int64_t row : sample.rows)
+        spans.push_back({offsetOf(matrix, row), rowBytes});
+    else
+      spans.push_back({offsetOf(matrix, sample.rows.front()),
+                       uint64_t(sample.rows.back() - sample.rows.front() + 1) * rowBytes});
+  }
+  return spans;
+}
+
 llvm::Expected<std::string> sampleHash(const Checkpoint &checkpoint, const TensorInfo &tensor,
                                        int64_t sampleRows) {
-  std::vector<int64_t> rows = sampledRows(tensor.rows(), sampleRows);
-  size_t rowBytes = tensor.bytes / uint64_t(std::max<int64_t>(tensor.rows(), 1));
-  std::vector<uint8_t> bytes(rows.size() * rowBytes);
-  for (size_t i = 0; i < rows.size(); ++i)
-    if (llvm::Error error =
-            checkpoint.read(tensor, uint64_t(rows[i]) * rowBytes,
-                            llvm::MutableArrayRef(bytes).slice(i * rowBytes, rowBytes)))
+  std::vector<uint8_t> bytes;
+  for (const Span &span : sampledSpans(tensor, sampleRows)) {
+    bytes.resize(bytes.size() + span.bytes);
+    if (llvm::Error error = checkpoint.read(tensor, span.offset,
+                                            llvm::MutableArrayRef(bytes).take_back(span.bytes)))
       return std::move(error);
+  }
   return hashOf({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
 }
 

@@ -22,6 +22,8 @@ struct MeasureItem {
   std::vector<WeightFormat> formats;
   int64_t slices = 1; // row tables: pieces of a row that have a scale of their own
   // Mean of the squared input of each column (compiler/Measure/ObserveInputs.h); null: all alike.
+  // Of a stack: of each column of each matrix, one matrix after the other, all zeros where a matrix
+  // is never used.
   const std::vector<double> *inputMoments = nullptr;
 };
 
@@ -33,6 +35,14 @@ struct MeasureOptions {
 
 // The rows that are read of a tensor with `rows` rows, ascending and distinct.
 std::vector<int64_t> sampledRows(int64_t rows, int64_t sampleRows);
+
+// A stack of matrices (experts) is no larger sample: these rows of each of some matrices, which are
+// spread evenly over those that `inputMoments` (null: none) has inputs of.
+struct StackSample {
+  std::vector<int64_t> matrices, rows;
+};
+StackSample sampledStack(const TensorInfo &stack, int64_t sampleRows,
+                         const std::vector<double> *inputMoments = nullptr);
 
 // result[i][j]: relative squared error of items[i] in items[i].formats[j].
 llvm::Expected<std::vector<std::vector<double>>> measureErrors(const Checkpoint &checkpoint,

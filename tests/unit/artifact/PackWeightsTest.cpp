@@ -3,6 +3,7 @@
 #include "compiler/Quantize/PackWeights.h"
 #include "compiler/Artifact/ArtifactWriter.h"
 #include "compiler/Quantize/MeasureError.h"
+#include "compiler/Quantize/RoundTrip.h"
 #include "ir/Format/ReferenceDecode.h"
 
 #include "MemoryCheckpoint.h"
@@ -449,6 +450,54 @@ TEST(MeasureErrors, EqualsTheErrorOfPackingTheSample) {
     sum +=
         encodeTableRows(WeightFormat::W4, 1, 64, 4, checkpoint.values(table).data() + i * 256, row);
   EXPECT_NEAR((*errors)[1][0], sum.relative(), 1e-9 * sum.relative());
+}
+
+// Each matrix of a stack is rounded by itself, and counts with its own inputs.
+TEST(MeasureErrors, SamplesMatricesOfStacks) {
+  MemoryCheckpoint checkpoint;
+  checkpoint.reserve(1);
+  const TensorInfo &stack = checkpoint.add("experts", {6, 10, 64});
+  StackSample sample = sampledStack(stack, 16);
+  EXPECT_THAT(sample.matrices, ElementsAre(0, 2, 3, 5));
+  EXPECT_THAT(sample.rows, ElementsAre(1, 3, 6, 8));
+  std::vector<double> moments(6 * 64, 0.0);
+  for (size_t column = 0; column < 64; ++column) {
+    moments[1 * 64 + column] = column == 5 ? 1000 : 0.1;
+    moments[4 * 64 + column] = column % 2 ? 3 : 0;
+  }
+  const std::vector<float> all = checkpoint.values(stack);
+  auto errorOf = [&](const std::vector<double> *inputs) {
+    MeasureItem item{&stack, {WeightFormat::W4}, 1, inputs};
+    MeasureOptions options;
+    options.sampleRows = 16;
+    return llvm::cantFail(measureErrors(checkpoint, {item}, options))[0][0];
+  };
+  auto expected = [&](llvm::ArrayRef<int64_t> matrices, const std::vector<double> &inputs) {
+    double wrong = 0, whole = 0;
+    std::vector<float> decoded(64);
+    for (int64_t matrix : matrices)
+      for (int64_t row : {1, 3, 6, 8}) {
+        const float *values = all.data() + (matrix * 10 + row) * 64;
+        roundTripRows(WeightFormat::W4, 1, 64, values, decoded.data());
+        for (int64_t i = 0; i < 64; ++i) {
+          double weight = inputs.empty() ? 1 : inputs[matrix * 64 + i];
+          wrong += weight * (double(values[i]) - decoded[i]) * (double(values[i]) - decoded[i]);
+          whole += weight * double(values[i]) * values[i];
+        }
+      }
+    return wrong / whole;
+  };
+  double even = expected({0, 2, 3, 5}, {}), uneven = expected({1, 4}, moments);
+  EXPECT_NEAR(errorOf(nullptr), even, 1e-6 * even);
+  EXPECT_THAT(sampledStack(stack, 16, &moments).matrices,
+              ElementsAre(1, 4)); // the others see nothing
+  EXPECT_NEAR(errorOf(&moments), uneven, 1e-9 * uneven);
+  EXPECT_GT(std::abs(uneven / even - 1), 0.01);
+  std::vector<double> none(6 * 64, 0.0), few(64, 1.0);
+  EXPECT_EQ(errorOf(&none), errorOf(nullptr));
+  auto refused = measureErrors(checkpoint, {{&stack, {WeightFormat::W4}, 1, &few}});
+  ASSERT_FALSE(bool(refused));
+  EXPECT_THAT(llvm::toString(refused.takeError()), HasSubstr("has 384 columns"));
 }
 
 TEST(MeasureErrors, ReportsTheFirstBadTensor) {

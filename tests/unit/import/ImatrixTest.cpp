@@ -10,6 +10,7 @@
 
 #include <limits>
 
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -149,6 +150,27 @@ TEST(Imatrix, BelongsToItsModel) {
       HasSubstr("has 1535 values for 'blk.3.attn_q.weight', the model's weight wants 1536"));
   matrix.entries.erase("blk.3.attn_q.weight");
   EXPECT_THAT(errorOf(momentsOf(matrix, config)), HasSubstr("no entry for any weight"));
+}
+
+TEST(Imatrix, WeighsExpertsByHowOftenTheyWereChosen) {
+  ModelConfig config = valueOf(loadPreset("26B-A4B"));
+  Imatrix matrix;
+  ImatrixEntry &entry = matrix.entries["blk.0.ffn_down_exps.weight"];
+  entry.matrices = 128;
+  entry.means.assign(128 * 704, 2.0);
+  const std::string name = "layers.0.experts.down_proj";
+  EXPECT_THAT(valueOf(momentsOf(matrix, config)).byTensor[name], Each(2.0)); // counts not stated
+  entry.counts.assign(128, 0.0);
+  EXPECT_THAT(valueOf(momentsOf(matrix, config)).byTensor[name], Each(2.0)); // nothing was seen
+  entry.counts[0] = 30;
+  entry.counts[127] = 10;
+  std::vector<double> moments = valueOf(momentsOf(matrix, config)).byTensor[name];
+  ASSERT_EQ(moments.size(), size_t(128 * 704));
+  EXPECT_EQ(moments[703], 2.0 * 30 * 128 / 40);
+  EXPECT_EQ(moments[704], 0);
+  EXPECT_EQ(moments.back(), 2.0 * 10 * 128 / 40);
+  entry.means.resize(127 * 704);
+  EXPECT_THAT(errorOf(momentsOf(matrix, config)), HasSubstr("made of another model"));
 }
 
 } // namespace
