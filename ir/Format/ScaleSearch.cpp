@@ -98,11 +98,11 @@ GC_INLINE bool candidateErrors(Doubles &sum, const Runs &runs, const Rounding &r
   sum = {};
   for (int64_t begin = 0; begin < runs.length; begin += blockLength) {
     int64_t end = std::min(runs.length, begin + blockLength);
-    // What this block may add, rounded up.
+    // What this block may add, rounded up (to more than nothing, too).
     Doubles left = {best.low - sum.low, best.high - sum.high};
     Floats limit, even = {}, odd = {}, x, q; // two sums, as one would wait for itself
     narrow(limit, left);
-    limit *= 1 + 0x1p-22f;
+    limit = limit * (1 + 0x1p-22f) + std::numeric_limits<float>::denorm_min();
     for (int64_t i = begin; i < end;) {
       for (int64_t look = i + lookLength; i < look; i += 2) {
         load(x, runs.values + lanes * i);
