@@ -16,15 +16,13 @@ namespace gcompile {
 // no such part. Groups and blocks run along a row and never cross rows; the last of a row may be
 // short.
 //
-// | format | value | codes | scales | subScales, subMins | minScales |
-// |---|---|---|---|---|---|
-// | w8 w4 w2 | code · scale | w, without codeOffset | one a row, f32 | | |
-// | w8g32 w4g32 w2g64 w4g128 | code · scale | w | one a group, f16 | | |
-// | q4_k | scale · subScale · code − minScale · subMin | 0 … 15 | one a 256, f16 | one a 32, 0 … 63
-// |
-//   one a 256, f16 |
-// | q6_k | scale · subScale · code | −32 … 31 | one a 256, f16 | subScales: one a 16, −128 … 127 |
-// | | nf4 | nf4Table[code] · scale | 0 … 15 | one a 64, f32 | | |
+// w8 w4 w2: value = code · scale; codes w, without codeOffset; a scale a row, f32.
+// w8g32 w4g32 w2g64 w4g128: the same with a scale a group, f16.
+// q4_k: value = scale · subScale · code − minScale · subMin; codes 0 … 15; scale and minScale one a
+//   256, f16; subScale and subMin one a 32, 0 … 63.
+// q6_k: value = scale · subScale · code; codes −32 … 31; scale one a 256, f16; subScale one a 16,
+//   −128 … 127.
+// nf4: value = nf4Table[code] · scale; codes 0 … 15; a scale a 64, f32.
 //
 // Ranges are those of the format, except that eight bits may also hold −128. Scales are finite and
 // of either sign. Rows that become rows of a table may have several scales (Pack.h).
@@ -46,7 +44,7 @@ struct GridRuns {
 };
 GridRuns gridRuns(WeightFormat format);
 
-// What of `grid` is not as the table above says: sizes, codes out of range, scales that are not
+// What of `grid` is not as the list above says: sizes, codes out of range, scales that are not
 // finite or not exactly f16. Empty: nothing. Reads all of it.
 std::string gridError(const GridRows &grid);
 

@@ -101,7 +101,7 @@ typedef struct gc_turn_form {
 } gc_turn_form;
 
 // What a form does besides plain turns. Thoughts, declarations, calls and results have one syntax
-// in the whole family (runtime/host/ChatRenderer.cpp); templates differ in when they print them.
+// in the whole family (runtime/host/ToolPrinter.cpp); templates differ in when they print them.
 enum {
   GC_TURN_TRIMS = 1 << 0,                 // content loses white space at both ends
   GC_TURN_THINKING = 1 << 1,              // <|think|> in the system turn asks for thoughts
