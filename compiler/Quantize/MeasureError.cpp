@@ -18,15 +18,17 @@ using namespace llvm;
 namespace gcompile {
 namespace {
 
-PackError weightedError(WeightFormat format, ArrayRef<float> row, ArrayRef<double> moments,
+PackError weightedError(WeightFormat format, ArrayRef<float> rows, ArrayRef<double> moments,
                         std::vector<float> &decoded) {
-  decoded.resize(row.size());
-  roundTripRows(format, 1, int64_t(row.size()), row.data(), decoded.data());
+  size_t columns = moments.size();
+  decoded.resize(rows.size());
+  roundTripRows(format, int64_t(rows.size() / columns), int64_t(columns), rows.data(),
+                decoded.data());
   PackError error;
-  for (size_t i = 0; i < row.size(); ++i) {
-    double x = row[i], difference = x - double(decoded[i]);
-    error.squaredError += moments[i] * difference * difference;
-    error.squaredSum += moments[i] * x * x;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    double x = rows[i], difference = x - double(decoded[i]), moment = moments[i % columns];
+    error.squaredError += moment * difference * difference;
+    error.squaredSum += moment * x * x;
   }
   return error;
 }
@@ -43,9 +45,7 @@ public:
     int64_t columns = int64_t(rows.size()) / count, width = columns / slices;
     for (size_t format = 0; format < item.formats.size(); ++format) {
       if (!moments.empty())
-        for (int64_t i = 0; i < count; ++i)
-          sums[format] += weightedError(item.formats[format], rows.slice(i * columns, columns),
-                                        moments, decoded);
+        sums[format] += weightedError(item.formats[format], rows, moments, decoded);
       else
         for (int64_t slice = 0; slice < slices; ++slice)
           sums[format] +=
