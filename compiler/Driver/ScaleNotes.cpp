@@ -9,12 +9,10 @@ static std::string costOf(const Plan &plan) {
   const std::optional<StaticCost> &cost = plan.predicted.staticCost;
   if (!cost)
     return "the expected KL does not hold what that costs; --calibration TEXT measures it, "
-           "gcompile "
-           "verify too";
-  return llvm::formatv(
-             "that alone costs {0:f5} nats on the calibration text, which the expected KL "
-             "holds",
-             cost->activations)
+           "gcompile verify too";
+  return llvm::formatv("that alone costs {0:f5} nats on the calibration text, which the expected "
+                       "KL holds",
+                       cost->activations)
       .str();
 }
 
