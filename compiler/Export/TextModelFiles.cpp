@@ -59,6 +59,8 @@ Expected<Sizes> sizesOf(const ModelConfig &config) {
   sizes.keyEqualsValue = sizes.global.keyEqualsValue;
   if (sizes.local.headDim == 0)
     sizes.local = sizes.global;
+  if (sizes.global.headDim == 0)
+    sizes.global = sizes.local;
   sizes.intermediate = config.layers.front().intermediate;
   sizes.doubleWide = config.layers.back().intermediate != sizes.intermediate;
   int64_t firstShared = config.layerCount() - config.sharedLayers;

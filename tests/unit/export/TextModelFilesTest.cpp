@@ -1,5 +1,7 @@
 #include "compiler/Export/TextModelFiles.h"
 
+#include "llvm/ADT/STLExtras.h"
+
 #include <gmock/gmock.h>
 
 using testing::HasSubstr;
@@ -57,6 +59,19 @@ TEST(TextModelFiles, NumbersKeepTheirPoint) {
   EXPECT_THAT(text, HasSubstr("\"final_logit_softcapping\": 30.0,"));
   EXPECT_THAT(text, HasSubstr("\"rope_theta\": 10000.0"));
   EXPECT_THAT(text, HasSubstr("\"partial_rotary_factor\": 0.25,"));
+}
+
+TEST(TextModelFiles, LayersOfOneTypeAlone) {
+  for (LayerType type : {LayerType::Sliding, LayerType::Full}) {
+    ImportedModel model = modelOf("E2B");
+    llvm::erase_if(model.config.layers,
+                   [&](const LayerConfig &layer) { return layer.type != type || !layer.ownsKv; });
+    model.config.sharedLayers = 0;
+    auto files = cantFail(textModelFiles(model));
+    ModelConfig config = cantFail(parseModelConfig(files[0].second, files[1].second));
+    ASSERT_EQ(config.layerCount(), model.config.layerCount());
+    EXPECT_EQ(config.layers[0].headDim, model.config.layers[0].headDim);
+  }
 }
 
 TEST(TextModelFiles, RefusesWhatTheFilesCannotState) {
